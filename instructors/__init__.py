@@ -1,0 +1,1 @@
+"""Use cases, and one caller for each domain."""

@@ -1,0 +1,1 @@
+"""The processing coordinator: durable workflows over Model, Inference and Postprocessing services."""

@@ -1,0 +1,1 @@
+"""Services that do the work; each can run alone or be replaced."""

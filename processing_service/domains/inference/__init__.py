@@ -1,0 +1,1 @@
+"""Runs models: runtimes, residency, batching."""

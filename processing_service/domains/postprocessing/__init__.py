@@ -1,0 +1,1 @@
+"""Named operations over images and tensors."""

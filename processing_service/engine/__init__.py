@@ -1,0 +1,1 @@
+"""Durable execution: what happens next, and the loop that makes it happen."""

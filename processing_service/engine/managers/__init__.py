@@ -1,0 +1,1 @@
+"""One aggregate each: its rules and its transaction."""

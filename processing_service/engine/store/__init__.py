@@ -1,0 +1,1 @@
+"""Where sessions, workflows and artifacts are kept."""

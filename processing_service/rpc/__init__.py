@@ -1,0 +1,1 @@
+"""The wire side of the Processing service: messages in, requests and replies out."""

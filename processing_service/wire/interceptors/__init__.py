@@ -1,0 +1,1 @@
+"""Each cross-cutting concern once, for servers and clients."""

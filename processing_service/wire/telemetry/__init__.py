@@ -1,0 +1,1 @@
+"""Hooks fed by frozen records, and their sinks."""
