@@ -120,7 +120,9 @@ def reason_name_of(reason: ErrorReason.ValueType) -> str:
 def reason_of(name: str) -> ErrorReason.ValueType:
     """The reason of that name; FOREIGN if the contract has no such reason."""
     full = _PREFIX + name
-    return ErrorReason.Value(full) if full in ErrorReason.keys() else ErrorReason.ERROR_REASON_FOREIGN
+    return (
+        ErrorReason.Value(full) if full in ErrorReason.DESCRIPTOR.values_by_name else ErrorReason.ERROR_REASON_FOREIGN
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -138,9 +140,7 @@ def not_found(
     return CoordinatorError(Code.NOT_FOUND, reason, f"there is no {kind} {name!r}{advice}", metadata=metadata)
 
 
-def invalid(
-    reason: ErrorReason.ValueType, field_path: str, description: str, suggestion: str = ""
-) -> CoordinatorError:
+def invalid(reason: ErrorReason.ValueType, field_path: str, description: str, suggestion: str = "") -> CoordinatorError:
     """INVALID_ARGUMENT with one field violation."""
     advice = f"; did you mean {suggestion!r}?" if suggestion else ""
     return CoordinatorError(
