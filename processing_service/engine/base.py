@@ -1,0 +1,113 @@
+"""What the engine is made of and what it needs: Engine, StepRunner, OperationCatalog. The store's side is `store/base.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
+
+    from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest
+    from processing_service.engine.decide import Step
+    from processing_service.engine.definitions import Definition
+    from processing_service.engine.records import Fault, Output
+
+
+@dataclass(slots=True)
+class SessionContext:
+    """What stays the same while a session runs; one object a live session, shared by all its calls."""
+
+    session_id: str
+    tenant: str
+    definition: Definition
+    request: PostWorkflowExecuteRequest
+    """Its start: parameters, payloads, labels, priority."""
+    depth: int = 0
+    """Sessions above it."""
+    traceparent: str = ""
+    """W3C trace context of the caller; empty if there was none."""
+    cache: dict[object, object] = field(default_factory=dict)
+    """The runner's own: parsed results, evaluated items. Gone with the live session."""
+
+
+class StepCall(NamedTuple):
+    """One call that the engine asks its runner to make."""
+
+    session: SessionContext
+    step: int
+    item: int
+    """Item of a foreach, from 0; -1 = none."""
+    attempt: int
+    key: str
+    """`session/step[item]#attempt`."""
+    deadline_us: int
+    """When it has to be done, in microseconds since the Unix epoch."""
+    steps: tuple[Step, ...]
+    """All steps as they stand: where its inputs come from."""
+
+
+class Resolution(NamedTuple):
+    """What a condition and a foreach came to."""
+
+    skipped: bool = False
+    items_total: int = 0
+
+
+class Progress(NamedTuple):
+    """How far a call is: last value wins, nothing is stored."""
+
+    fraction: float
+    message: str = ""
+
+
+class StepRunner(Protocol):
+    """Makes the calls of steps. Cancelled by asyncio cancellation; raises CoordinatorError."""
+
+    async def resolve(self, call: StepCall) -> Resolution:
+        """Evaluates condition and items; nothing leaves the process."""
+
+    async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Output:
+        """Makes the call once and gives its result, the bytes stored if they are large."""
+
+    async def conclude(self, call: StepCall) -> bytes:
+        """Evaluates the outputs of the workflow: a serialised processing.v1.Session with outputs and payloads."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationType:
+    """An operation as definitions are checked against it."""
+
+    operation: str
+    """`domain.rpc_in_snake_case`."""
+    request: Descriptor
+    response: Descriptor
+    idempotent: bool
+    """True if the contract says that it may be called again."""
+    callable: bool
+    """False for streams and for what a step may not do."""
+
+
+class OperationCatalog(Protocol):
+    """The operations that definitions may name; implemented from descriptors, above the engine."""
+
+    def find(self, operation: str) -> OperationType:
+        """The operation of that name.
+
+        Raises:
+            CoordinatorError: DOMAIN_NOT_FOUND or OPERATION_NOT_FOUND, with the nearest name.
+        """
+
+    def message(self, type_name: str) -> Descriptor:
+        """The message type of that full name.
+
+        Raises:
+            CoordinatorError: FIELD_INVALID, with the nearest name.
+        """
+
+
+class Failed(NamedTuple):
+    """A fault in place of a result."""
+
+    fault: Fault
