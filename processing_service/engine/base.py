@@ -1,4 +1,4 @@
-"""What the engine is made of and what it needs: Engine, StepRunner, OperationCatalog. The store's side is `store/base.py`."""
+"""What the engine needs from outside: StepRunner, OperationCatalog. What it needs of a store is in `store/base.py`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest
     from google.protobuf.descriptor import Descriptor
 
-    from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest
-    from processing_service.engine.decide import Step
     from processing_service.engine.definitions import Definition
     from processing_service.engine.records import Fault, Output
+    from processing_service.engine.state import Step
 
 
 @dataclass(slots=True)

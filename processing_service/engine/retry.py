@@ -1,0 +1,33 @@
+"""Again or not, and when. Pure: standard library only."""
+
+from __future__ import annotations
+
+from typing import Final
+from zlib import crc32
+
+from processing_service.engine.records import Fault, RetryPlan
+
+_DEADLINE_EXCEEDED: Final = 4
+_AGAIN: Final = frozenset({8, 10, 14})
+"""RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE: the domain says that it did not do it."""
+_NEVER: Final = frozenset({30, 62, 72})
+"""PAYLOAD_TOO_LARGE, MODEL_BUDGET_EXCEEDED, BUDGET_TOO_SHORT by reason: the next try would end alike."""
+
+
+def delay_us(plan: RetryPlan, fault: Fault, tries: int, idempotent: bool, key: str) -> int | None:
+    """Microseconds to wait before the next try; None = no other try.
+
+    Exponential back-off with full jitter (Brooker, "Exponential Backoff And Jitter", 2015). The jitter is a hash of the
+    step key, so that a replay of the same history waits the same time. What the peer asked to wait is the least.
+
+    Args:
+        tries: tries so far in this attempt of the session, from 1.
+        idempotent: whether a call that ran out of time may go out again.
+    """
+    if tries >= plan.max_attempts or fault.reason in _NEVER:
+        return None
+    if fault.code not in _AGAIN and not (idempotent and fault.code == _DEADLINE_EXCEEDED):
+        return None
+    grown: int = plan.initial_us * plan.multiplier_milli ** (tries - 1) // 1000 ** (tries - 1)
+    longest = min(plan.max_us, grown)
+    return max(crc32(key.encode()) % (longest + 1), fault.retry_us)
