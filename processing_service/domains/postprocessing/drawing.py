@@ -1,0 +1,105 @@
+"""Pictures for people: regions on the page, and what they say on white paper beside it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from coordinator.postprocessing.v1 import postprocessing_pb2 as pb
+
+from processing_service.domains.postprocessing.images import check_size, invalid_field, read_image, write_tensor
+from processing_service.domains.postprocessing.regions import read_quads, size_of, turn_upright
+from processing_service.domains.postprocessing.settings import PostprocessingSettings
+from processing_service.wire.tensors import Array
+
+_INK: Final = (25, 25, 35)
+_PLAIN: Final = (40, 110, 200)
+_SURE: Final = (20, 150, 90)
+_UNSURE: Final = (215, 90, 30)
+_PAPER: Final = 255
+_WEIGHT: Final = 450
+_MAX_TEXT: Final = 1000
+
+# Share of a region's height that a font's em takes.
+_FILL: Final = 0.72
+# How far the baseline lies below the middle of a line, in ems.
+_DROP: Final = 0.36
+_PARALLEL: Final = 1.0
+
+
+def annotate(operation: pb.AnnotateOperation, settings: PostprocessingSettings) -> pb.AnnotateResult:
+    """Draws regions on an image; with texts, what they say stands in place on white paper to the right of it.
+
+    Raises:
+        CoordinatorError: FIELD_INVALID, IMAGE_TOO_LARGE, TENSOR_INVALID.
+    """
+    image = read_image(operation.image, "annotate.image", settings)
+    quads = read_quads(operation.regions, "annotate.regions")
+    _check(operation, len(quads))
+    height, width = image.shape[:2]
+    check_size(width * (2 if operation.texts else 1), height, "annotate", settings.max_pixels)
+    page = image.copy()
+    paper = np.full_like(page, _PAPER)
+    for index, quad in enumerate(quads):
+        colour = _colour(operation, index)
+        _outline(page, quad, colour)
+        if operation.texts:
+            _outline(paper, quad, colour)
+            _write(paper, turn_upright(quad), operation.texts[index])
+    picture = np.hstack((page, paper)) if operation.texts else page
+    return pb.AnnotateResult(image=write_tensor(picture, settings))
+
+
+def _check(operation: pb.AnnotateOperation, count: int) -> None:
+    for name in ("texts", "confidences"):
+        if len(getattr(operation, name)) not in (0, count):
+            raise invalid_field(
+                f"annotate.{name}", f"{len(getattr(operation, name))} for {count} regions; give one a region, or none"
+            )
+
+
+def _colour(operation: pb.AnnotateOperation, index: int) -> tuple[int, int, int]:
+    if not operation.confidences:
+        return _PLAIN
+    return _UNSURE if operation.confidences[index] < operation.low_confidence else _SURE
+
+
+def _outline(canvas: Array, quad: Array, colour: tuple[int, int, int]) -> None:
+    thickness = max(1, round(min(canvas.shape[:2]) / 700))
+    cv2.polylines(canvas, [np.rint(quad).astype(np.int32)], True, colour, thickness, cv2.LINE_AA)
+
+
+def _write(paper: Array, quad: Array, text: str) -> None:
+    """Writes a text into a region, as large as it fits, at the region's angle."""
+    text = "".join(c if c.isprintable() else " " for c in text[:_MAX_TEXT])
+    width, height = (round(side) for side in size_of(quad))
+    if abs(quad[0, 1] - quad[1, 1]) <= _PARALLEL and quad[0, 0] < quad[1, 0]:
+        _write_level(paper, (quad[0] + quad[3]) / 2, width, height, text)
+        return
+    left, top = np.maximum(np.floor(quad.min(axis=0)), 0).astype(int).tolist()
+    right, bottom = np.minimum(np.ceil(quad.max(axis=0)) + 1, paper.shape[1::-1]).astype(int).tolist()
+    if left >= right or top >= bottom or width * height > paper.shape[0] * paper.shape[1]:
+        return
+    strip = np.full((height, width, 3), _PAPER, np.uint8)
+    _write_level(strip, np.array((0, height / 2)), width, height, text)
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    matrix = cv2.getPerspectiveTransform(corners, quad - np.array((left, top), np.float32))
+    size = (right - left, bottom - top)
+    warped = cv2.warpPerspective(strip, matrix, size, flags=cv2.INTER_AREA, borderValue=(_PAPER,) * 3)
+    np.minimum(paper[top:bottom, left:right], warped, out=paper[top:bottom, left:right])
+
+
+def _write_level(canvas: Array, start: Array, width: int, height: int, text: str) -> None:
+    face = cv2.FontFace("sans")
+    size = max(4, round(height * _FILL))
+    needed = _width_of(text, face, size)
+    if needed > width:
+        size = max(4, int(size * width / needed))
+    left, middle = start.tolist()
+    cv2.putText(canvas, text, (round(left), round(middle + _DROP * size)), _INK, face, size, _WEIGHT)
+
+
+def _width_of(text: str, face: Any, size: int) -> int:
+    width: int = cv2.getTextSize((0, 0), text, (0, 0), face, size, _WEIGHT)[2]
+    return width
