@@ -1,0 +1,176 @@
+"""What the engine asks of a store. One suite, `tests/contract/test_store.py`, runs on every implementation."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from coordinator.payload.v1.payload_pb2 import Artifact
+from coordinator.processing.v1.processing_pb2 import Workflow
+
+from processing_service.engine.records import Record, SessionState
+from processing_service.engine.state import State
+
+
+class SessionStart(NamedTuple):
+    """What is known of a session before anything happens; never changes."""
+
+    session_id: str
+    tenant: str
+    workflow_id: str
+    definition_digest: bytes
+    """SHA-256 of the definition, 32 bytes."""
+    definition: bytes
+    """The definition, a serialised processing.v1.Workflow."""
+    request: bytes
+    """Its start, a serialised processing.v1.PostWorkflowExecuteRequest, large payloads as artifacts."""
+    created_us: int
+    budget_us: int
+    request_id: str = ""
+    request_digest: bytes = b""
+    """SHA-256 of the request as it came, 32 bytes."""
+    model_id: str = ""
+    priority: int = 5
+    admission_class: int = 0
+    durability: int = 1
+    labels: str = ""
+    """Labels as a JSON object; empty = none."""
+    parent_session_id: str = ""
+    batch_id: str = ""
+    item_id: str = ""
+    depth: int = 0
+    traceparent: str = ""
+
+
+class Opened(NamedTuple):
+    """What came of `open`."""
+
+    number: int
+    """The store's own number of the session."""
+    session_id: str
+    repeated: bool
+    """True if the request_id was seen before: session_id is the first one's."""
+
+
+class SessionRow(NamedTuple):
+    """A session as lists show it."""
+
+    number: int
+    start: SessionStart
+    """Without its definition."""
+    state: SessionState
+    attempt: int
+    started_us: int
+    ended_us: int
+    deadline_us: int
+    budget_us: int
+    last_sequence: int
+    in_flight: int
+    recoveries: int
+    result: bytes
+    """A serialised processing.v1.Session with outputs, payloads and failure; empty while it is live."""
+
+
+class SessionFilter(NamedTuple):
+    """Which sessions; what is empty matches all."""
+
+    tenant: str = ""
+    workflow_id: str = ""
+    model_id: str = ""
+    batch_id: str = ""
+    parent_session_id: str = ""
+    states: tuple[SessionState, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    created_after_us: int = 0
+    created_before_us: int = 0
+
+
+class StoredWorkflow(NamedTuple):
+    """A workflow as it is stored."""
+
+    workflow: Workflow
+    digest: bytes
+
+
+class SessionStore(Protocol):
+    """Sessions and their histories. What is awaited is durable."""
+
+    def open(self, start: SessionStart) -> Awaitable[Opened]:
+        """Writes a session and its request_id in one transaction.
+
+        Raises:
+            CoordinatorError: SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_FULL, STORE_UNAVAILABLE.
+        """
+
+    def commit(
+        self, number: int, state: State, records: Sequence[Record], *, result: bytes = b"", wait: bool = False
+    ) -> Future[None] | None:
+        """Enqueues records at once and in order. With `wait`, a future that is done when they are durable.
+
+        The future raises Fenced if another coordinator owns the session now.
+        """
+
+    async def read(self, session_id: str, tenant: str) -> SessionRow:
+        """The session. Raises CoordinatorError SESSION_NOT_FOUND."""
+
+    async def load(self, session_id: str, tenant: str) -> tuple[SessionRow, list[Record]]:
+        """The session with its definition and its whole history."""
+
+    async def page(self, which: SessionFilter, before: int, limit: int) -> Sequence[SessionRow]:
+        """Sessions with a number below `before` (0 = all), newest first."""
+
+    async def count(self, which: SessionFilter) -> int | None:
+        """How many there are, if a kept counter answers."""
+
+    async def records(self, session_id: str, tenant: str, after: int, limit: int) -> Sequence[Record]:
+        """History behind that sequence number, oldest first."""
+
+    async def changed(self, session_id: str) -> None:
+        """Returns after the next commit of that session, or its removal; to be called before what is there is read."""
+
+    async def unfinished(self) -> Sequence[tuple[SessionRow, list[Record]]]:
+        """All sessions that have not ended; charges each a recovery."""
+
+    async def delete(self, session_id: str, tenant: str) -> bool:
+        """Removes a session and its history; False if it is not there."""
+
+
+class WorkflowStore(Protocol):
+    """Workflow definitions."""
+
+    async def put(self, tenant: str, workflow: Workflow, digest: bytes, now_us: int) -> tuple[Workflow, bool]:
+        """Stores a definition; what is stored then, and whether its meaning changed."""
+
+    async def get(self, tenant: str, workflow_id: str) -> Workflow | None:
+        """The definition."""
+
+    async def page(self, tenant: str, after: str, limit: int, labels: Mapping[str, str]) -> Sequence[Workflow]:
+        """Definitions behind that workflow_id, by workflow_id."""
+
+    async def count(self, tenant: str) -> int:
+        """How many there are."""
+
+    async def delete(self, tenant: str, workflow_id: str) -> bool:
+        """Removes a definition; False if it is not there."""
+
+
+class RequestLog(Protocol):
+    """request_id of mutating calls, by tenant and method, kept for 24 h."""
+
+    async def record(self, tenant: str, method: str, request_id: str, digest: bytes, subject: str) -> str | None:
+        """Notes a request; the first one's subject if it was seen before with the same digest, else None.
+
+        Raises:
+            CoordinatorError: REQUEST_ID_REUSED with both digests.
+        """
+
+
+class ArtifactStore(Protocol):
+    """Content by its SHA-256."""
+
+    async def put(self, data: bytes, *, media_type: str = "", type_name: str = "") -> Artifact:
+        """Stores content once; durable on return."""
+
+    async def get(self, digest: str) -> bytes:
+        """The content. Raises CoordinatorError ARTIFACT_NOT_FOUND."""

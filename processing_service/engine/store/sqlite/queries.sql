@@ -1,0 +1,98 @@
+-- name: raise_epoch
+-- Takes ownership: every transaction of an earlier owner fails from now on.
+UPDATE owner SET epoch = epoch + 1 RETURNING epoch;
+
+-- name: read_epoch
+SELECT epoch FROM owner;
+
+-- name: charge_recovery
+-- Bounds poison steps even if the record of their start was lost.
+UPDATE session SET recoveries = recoveries + 1 WHERE state < 6;
+
+-- name: insert_definition
+INSERT OR IGNORE INTO definition (digest, workflow) VALUES (?, ?);
+
+-- name: insert_session
+-- A session_id or request_id that is taken leaves the row out; `taken` finds which.
+INSERT OR IGNORE INTO session VALUES
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1, 0, 0, ?, ?, 0, 0, 0, x'');
+
+-- name: session_exists
+SELECT 1 FROM session WHERE n = ?;
+
+-- name: taken_by_request
+SELECT session_id, request_digest FROM session WHERE request_id = ? AND tenant = ?;
+
+-- name: update_session
+UPDATE session SET state = ?, attempt = ?, started_us = ?, ended_us = ?, deadline_us = ?, budget_us = ?,
+  last_sequence = ?, in_flight = ?, recoveries = ?, result = ?
+WHERE n = ? AND last_sequence = ?;
+
+-- name: insert_chunk
+INSERT INTO chunk (session_n, first_sequence, records) VALUES (?, ?, ?);
+
+-- name: insert_artifact_use
+INSERT OR IGNORE INTO artifact_use (digest, session_n) VALUES (?, ?);
+
+-- name: artifact_used
+SELECT 1 FROM artifact_use WHERE digest = ? LIMIT 1;
+
+-- name: last_number
+SELECT coalesce(max(n), 0) FROM session;
+
+-- name: read_session
+SELECT * FROM session WHERE session_id = ? AND tenant = ?;
+
+-- name: read_definition
+SELECT workflow FROM definition WHERE digest = ?;
+
+-- name: read_chunks
+-- From the chunk on that holds the record behind a sequence number.
+SELECT records FROM chunk WHERE session_n = ?1 AND first_sequence >= coalesce(
+  (SELECT max(first_sequence) FROM chunk WHERE session_n = ?1 AND first_sequence <= ?2 + 1), 0)
+ORDER BY first_sequence;
+
+-- name: read_open_sessions
+SELECT * FROM session WHERE state < 6 ORDER BY n;
+
+-- name: count_sessions
+SELECT state, sessions FROM session_count WHERE tenant = ?;
+
+-- name: delete_chunks
+DELETE FROM chunk WHERE session_n = ?;
+
+-- name: delete_artifact_uses
+DELETE FROM artifact_use WHERE session_n = ?;
+
+-- name: delete_session
+DELETE FROM session WHERE session_id = ? AND tenant = ? RETURNING n;
+
+-- name: read_workflow
+SELECT workflow FROM workflow WHERE tenant = ? AND workflow_id = ?;
+
+-- name: read_workflow_row
+SELECT digest, revision, created_us, workflow_id FROM workflow WHERE tenant = ? AND fold = ?;
+
+-- name: list_workflows
+SELECT workflow FROM workflow WHERE tenant = ? AND workflow_id > ? ORDER BY workflow_id LIMIT ?;
+
+-- name: list_workflow_ids
+SELECT workflow_id FROM workflow WHERE tenant = ? ORDER BY workflow_id;
+
+-- name: count_workflows
+SELECT count(*) FROM workflow WHERE tenant = ?;
+
+-- name: put_workflow
+INSERT OR REPLACE INTO workflow VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: delete_workflow
+DELETE FROM workflow WHERE tenant = ? AND workflow_id = ?;
+
+-- name: read_request
+SELECT digest, subject FROM request WHERE tenant = ? AND method = ? AND request_id = ?;
+
+-- name: insert_request
+INSERT INTO request VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: delete_old_requests
+DELETE FROM request WHERE created_us < ?;

@@ -1,0 +1,49 @@
+"""request_id of mutating calls in SQLite: the same id with the same content gives the first answer again."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from processing_service.engine.store.sqlite.queries import SQL
+from processing_service.engine.store.sqlite.readers import Readers
+from processing_service.engine.store.sqlite.sessions import request_id_reused
+from processing_service.engine.store.sqlite.writer import Writer
+
+KEPT_US: Final = 24 * 3600 * 1_000_000
+"""How long a request_id is known, in microseconds."""
+
+
+class SqliteRequests:
+    """RequestLog on SQLite."""
+
+    def __init__(self, readers: Readers, writer: Writer) -> None:
+        self._readers, self._writer = readers, writer
+
+    async def find(self, tenant: str, method: str, request_id: str, digest: bytes) -> str | None:
+        """Subject of the first request with that id and content; None if it is new.
+
+        Raises:
+            CoordinatorError: REQUEST_ID_REUSED if the content is another.
+        """
+        key = (tenant, method, request_id)
+        row = await self._readers.run(lambda c: c.execute(SQL["read_request"], key).fetchone())
+        if row is None:
+            return None
+        first, subject = row
+        if first != digest:
+            raise request_id_reused(request_id, first, digest)
+        return str(subject)
+
+    async def record(self, tenant: str, method: str, request_id: str, digest: bytes, subject: str, now_us: int) -> None:
+        """Notes a request that was carried out. A race between two of the same is settled by the first."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(SQL["delete_old_requests"], (now_us - KEPT_US,))
+            first = connection.execute(SQL["read_request"], (tenant, method, request_id)).fetchone()
+            if first is None:
+                connection.execute(SQL["insert_request"], (tenant, method, request_id, digest, subject, now_us))
+            elif first[0] != digest:
+                raise request_id_reused(request_id, first[0], digest)
+
+        await self._writer.run(write)

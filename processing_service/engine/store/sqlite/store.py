@@ -1,0 +1,84 @@
+"""The whole store: sessions, workflows, requests and artifacts in one folder, owned by one process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from processing_service.engine.store.artifacts import FileArtifacts
+from processing_service.engine.store.sqlite.database import Database
+from processing_service.engine.store.sqlite.queries import SQL
+from processing_service.engine.store.sqlite.readers import Readers
+from processing_service.engine.store.sqlite.requests import SqliteRequests
+from processing_service.engine.store.sqlite.sessions import SqliteSessions, remove
+from processing_service.engine.store.sqlite.workflows import SqliteWorkflows
+from processing_service.engine.store.sqlite.writer import Writer
+from processing_service.wire.errors import CoordinatorError
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where sessions are kept."""
+
+    folder: Path = Path("processing-store")
+    """Folder of the store; made if it is not there."""
+    artifact_grace_s: float = 3600.0
+    """How long content that no session needs is kept, in seconds."""
+
+
+class SqliteStore:
+    """Opens the store; `close` ends it.
+
+    Raises:
+        CoordinatorError: STORE_LOCKED, STORE_TOO_NEW, STORE_READ_ONLY, STORE_FULL, STORE_UNAVAILABLE.
+    """
+
+    def __init__(
+        self,
+        settings: StoreSettings,
+        on_commit: Callable[[float, CoordinatorError | None], None] = lambda seconds, error: None,
+    ) -> None:
+        self._settings = settings
+        self._database = Database(settings.folder)
+        self._readers = Readers(self._database)
+        last: int = self._database.writer.execute(SQL["last_number"]).fetchone()[0]
+        self._writer = Writer(self._database, on_commit)
+        self.sessions = SqliteSessions(self._readers, last, self._writer.wake)
+        self._writer.take = self.sessions.take
+        self.workflows = SqliteWorkflows(self._readers, self._writer)
+        self.requests = SqliteRequests(self._readers, self._writer)
+        self.artifacts = FileArtifacts(settings.folder / "artifacts")
+
+    @property
+    def error(self) -> CoordinatorError | None:
+        """Why the last transaction failed; None while all is well."""
+        return self._writer.error
+
+    async def charge_recovery(self) -> None:
+        """Counts one more recovery for every session that has not ended; once, at the start."""
+        await self._writer.run(lambda connection: connection.execute(SQL["charge_recovery"]).rowcount)
+
+    async def delete_session(self, session_id: str, tenant: str) -> bool:
+        """Removes a session and its history; False if it is not there."""
+        removed = await self._writer.run(lambda connection: remove(connection, session_id, tenant))
+        self.sessions.notify(session_id)
+        return removed
+
+    async def sweep(self) -> int:
+        """Removes artifacts that nobody needs any more; how many."""
+
+        async def used(digest: bytes) -> bool:
+            row = await self._readers.run(lambda c: c.execute(SQL["artifact_used"], (digest,)).fetchone())
+            return row is not None
+
+        return await self.artifacts.sweep(used, self._settings.artifact_grace_s)
+
+    async def close(self) -> None:
+        """Waits for what is under way, then closes the files."""
+        await self._writer.drain()
+        await asyncio.to_thread(self._writer.stop)
+        self._readers.close()
+        self.artifacts.close()
+        self._database.close()

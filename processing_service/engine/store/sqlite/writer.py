@@ -1,0 +1,158 @@
+"""One thread writes: what waits together is one transaction, and at most one is under way.
+
+A commit costs an fsync, so callers share it; statements never run on the event loop. docs/design/engine.md has the
+figures behind this shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final, Protocol, TypeVar
+
+from processing_service.engine.store.sqlite.database import Database, translate
+from processing_service.engine.store.sqlite.queries import SQL
+from processing_service.wire.errors import CoordinatorError, Fenced
+
+T = TypeVar("T")
+
+_RETRY_S: Final = 1.0
+"""How long after a transaction that failed the next one is tried, in seconds."""
+
+
+class Work(Protocol):
+    """A part of a transaction."""
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Runs its statements; in the writer's thread."""
+
+    def settle(self, error: CoordinatorError | None) -> None:
+        """Tells whoever waits; in the event loop, after the commit."""
+
+
+class _Job:
+    """A callable as a part of a transaction; its own failure does not touch the others'."""
+
+    def __init__(self, run: Callable[[sqlite3.Connection], object], future: asyncio.Future[object]) -> None:
+        self._run, self._future = run, future
+        self._value: object = None
+        self._error: CoordinatorError | None = None
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        connection.execute("SAVEPOINT job")
+        try:
+            self._value = self._run(connection)
+        except CoordinatorError as error:
+            connection.execute("ROLLBACK TO job")
+            self._error = error
+        connection.execute("RELEASE job")
+
+    def settle(self, error: CoordinatorError | None) -> None:
+        if self._future.done():
+            return
+        if error := error or self._error:
+            self._future.set_exception(error)
+        else:
+            self._future.set_result(self._value)
+
+
+class Writer:
+    """Groups what is asked for into transactions.
+
+    Args:
+        on_commit: told the seconds that a transaction took and its parts, or its error.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        on_commit: Callable[[float, CoordinatorError | None], None],
+    ) -> None:
+        self._database = database
+        self.take: Callable[[], Work | None] = lambda: None
+        """Gives what is to be added to a transaction that is about to start."""
+        self._on_commit = on_commit
+        self._loop = asyncio.get_running_loop()
+        self._groups: SimpleQueue[list[Work] | None] = SimpleQueue()
+        self._jobs: list[Work] = []
+        self._scheduled = False
+        self._busy = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+        self.error: CoordinatorError | None = None
+        """Why the last transaction failed; None if it did not."""
+
+    def wake(self) -> None:
+        """Starts a transaction at the end of this turn of the loop, unless one is under way."""
+        if not self._scheduled and not self._busy:
+            self._scheduled = True
+            self._idle.clear()
+            self._loop.call_soon(self._close)
+
+    def run(self, job: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Runs a callable in the next transaction; the future has its value once that is durable."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.append(_Job(job, future))  # type: ignore[arg-type]  # a Future is invariant
+        self.wake()
+        return future
+
+    def _close(self) -> None:
+        self._scheduled = False
+        group, self._jobs = self._jobs, []
+        if (part := self.take()) is not None:
+            group.insert(0, part)
+        if group:
+            self._busy = True
+            self._groups.put(group)
+        else:
+            self._idle.set()
+
+    def _run(self) -> None:
+        while (group := self._groups.get()) is not None:
+            started = time.perf_counter()
+            error = self._commit(group)
+            seconds = time.perf_counter() - started
+            self._loop.call_soon_threadsafe(self._settle, group, error, seconds)
+
+    def _commit(self, group: list[Work]) -> CoordinatorError | None:
+        connection = self._database.writer
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            if connection.execute(SQL["read_epoch"]).fetchone()[0] != self._database.epoch:
+                raise Fenced("*")
+            for work in group:
+                work.write(connection)
+            connection.execute("COMMIT")
+        except (sqlite3.Error, CoordinatorError) as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return translate(error) if isinstance(error, sqlite3.Error) else error
+        return None
+
+    def _settle(self, group: list[Work], error: CoordinatorError | None, seconds: float) -> None:
+        self._busy = False
+        self.error = error
+        for work in group:
+            work.settle(error)
+        self._on_commit(seconds, error)
+        if error is None:
+            self._close()
+        else:
+            self._scheduled = True
+            self._loop.call_later(_RETRY_S, self._close)
+
+    async def drain(self) -> None:
+        """Returns when everything that was asked for is durable or has failed."""
+        while self._scheduled or self._busy:
+            await self._idle.wait()
+
+    def stop(self) -> None:
+        """Ends the thread after the transaction that is under way."""
+        self._groups.put(None)
+        self._thread.join()
