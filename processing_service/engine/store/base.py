@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from coordinator.payload.v1.payload_pb2 import Artifact
@@ -53,6 +53,14 @@ class Opened(NamedTuple):
     """True if the request_id was seen before: session_id is the first one's."""
 
 
+class Opening(NamedTuple):
+    """A start that was enqueued."""
+
+    number: int
+    """The store's own number of the session, if it comes to be."""
+    durable: Future[Opened]
+
+
 class SessionRow(NamedTuple):
     """A session as lists show it."""
 
@@ -96,19 +104,31 @@ class StoredWorkflow(NamedTuple):
 class SessionStore(Protocol):
     """Sessions and their histories. What is awaited is durable."""
 
-    def open(self, start: SessionStart) -> Awaitable[Opened]:
-        """Writes a session and its request_id in one transaction.
+    def open(self, start: SessionStart, holds: Sequence[bytes] = ()) -> Opening:
+        """Enqueues a session and its request_id, for one transaction.
 
-        Raises:
-            CoordinatorError: SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_FULL, STORE_UNAVAILABLE.
+        Its future raises CoordinatorError: SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_FULL, STORE_UNAVAILABLE.
+
+        Args:
+            holds: digests of artifacts that the session needs.
         """
 
     def commit(
-        self, number: int, state: State, records: Sequence[Record], *, result: bytes = b"", wait: bool = False
+        self,
+        number: int,
+        state: State,
+        records: Sequence[Record],
+        *,
+        result: bytes = b"",
+        holds: Sequence[bytes] = (),
+        wait: bool = False,
     ) -> Future[None] | None:
         """Enqueues records at once and in order. With `wait`, a future that is done when they are durable.
 
         The future raises Fenced if another coordinator owns the session now.
+
+        Args:
+            holds: digests of artifacts that the records or the result name.
         """
 
     async def read(self, session_id: str, tenant: str) -> SessionRow:

@@ -101,9 +101,8 @@ def _os_error(error: OSError) -> CoordinatorError:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    steps = sorted(
-        entry for entry in files(__package__).joinpath("migrations").iterdir() if entry.name.endswith(".sql")
-    )
+    folder = files(__package__).joinpath("migrations")
+    steps = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(steps):
         raise CoordinatorError(

@@ -28,6 +28,9 @@ UPDATE session SET state = ?, attempt = ?, started_us = ?, ended_us = ?, deadlin
   last_sequence = ?, in_flight = ?, recoveries = ?, result = ?
 WHERE n = ? AND last_sequence = ?;
 
+-- name: last_sequence
+SELECT last_sequence FROM session WHERE n = ?;
+
 -- name: insert_chunk
 INSERT INTO chunk (session_n, first_sequence, records) VALUES (?, ?, ?);
 

@@ -14,7 +14,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from processing_service.engine.journal import decode, encode
 from processing_service.engine.records import Record, SessionState
 from processing_service.engine.state import State
-from processing_service.engine.store.base import Opened, SessionFilter, SessionRow, SessionStart
+from processing_service.engine.store.base import Opened, Opening, SessionFilter, SessionRow, SessionStart
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
 from processing_service.wire.errors import Code, CoordinatorError, Fenced, not_found
@@ -44,7 +44,7 @@ class _Start:
 class _Turn:
     """All that happened to one session since its last row."""
 
-    __slots__ = ("futures", "holds", "records", "result", "state")
+    __slots__ = ("error", "futures", "holds", "records", "result", "state")
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -52,8 +52,10 @@ class _Turn:
         self.result = b""
         self.holds: set[bytes] = set()
         self.futures: list[asyncio.Future[None]] = []
+        self.error: CoordinatorError | None = None
 
     def settle(self, error: CoordinatorError | None) -> None:
+        error = error or self.error
         for future in self.futures:
             if not future.done():
                 future.set_result(None) if error is None else future.set_exception(error)
@@ -80,7 +82,7 @@ class _Batch:
         if self._updates:
             updated = connection.executemany(SQL["update_session"], self._updates).rowcount
             if updated != len(self._updates):
-                raise Fenced("*")
+                self._find_fenced(connection)
             connection.executemany(SQL["insert_chunk"], self._chunks)
         if self._uses:
             connection.executemany(SQL["insert_artifact_use"], self._uses)
@@ -94,6 +96,15 @@ class _Batch:
         for start in self._starts:
             if connection.execute(SQL["session_exists"], (start.number,)).fetchone() is None:
                 _explain(connection, start)
+
+    def _find_fenced(self, connection: sqlite3.Connection) -> None:
+        """Leaves out the history of sessions that are gone, or that somebody else has written since."""
+        for number, turn in self._turns.items():
+            last = connection.execute(SQL["last_sequence"], (number,)).fetchone()
+            if last is None or last[0] != turn.state.sequence:
+                turn.error = Fenced(turn.state.session_id)
+        fenced = {number for number, turn in self._turns.items() if turn.error}
+        self._chunks = [chunk for chunk in self._chunks if chunk[0] not in fenced]
 
     def settle(self, error: CoordinatorError | None) -> None:
         for start in self._starts:
@@ -197,13 +208,13 @@ class SqliteSessions:
         self._waiters: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self.stored_definitions: dict[bytes, bytes] = {}
 
-    def open(self, start: SessionStart, holds: Sequence[bytes] = ()) -> asyncio.Future[Opened]:
-        """See SessionStore.open; `holds` are the digests of artifacts that the session needs."""
+    def open(self, start: SessionStart, holds: Sequence[bytes] = ()) -> Opening:
+        """See SessionStore.open."""
         self._last_number += 1
         future: asyncio.Future[Opened] = self._loop.create_future()
         self._starts.append(_Start(self._last_number, start, holds, future))
         self._wake()
-        return future
+        return Opening(self._last_number, future)
 
     def commit(
         self,
@@ -215,7 +226,7 @@ class SqliteSessions:
         holds: Sequence[bytes] = (),
         wait: bool = False,
     ) -> asyncio.Future[None] | None:
-        """See SessionStore.commit; `holds` are the digests of artifacts that the records or the result name."""
+        """See SessionStore.commit."""
         turn = self._turns.get(number)
         if turn is None:
             turn = self._turns[number] = _Turn(state)

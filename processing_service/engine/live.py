@@ -1,0 +1,125 @@
+"""A session that runs in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from processing_service.engine.base import Progress, SessionContext
+from processing_service.engine.records import Durability, Plan, SessionState
+from processing_service.engine.state import State
+
+Flight = tuple[int, int, int]
+"""Step, item, attempt of a call that is out."""
+
+
+class Final(NamedTuple):
+    """How an attempt ended, once that is durable."""
+
+    state: State
+    result: bytes
+    """A serialised processing.v1.Session with outputs, payloads and failure."""
+
+
+class Waiter(NamedTuple):
+    """Somebody who waits for the end, but not for ever."""
+
+    until_us: int
+    future: asyncio.Future[None]
+
+
+class Live:
+    """What the engine keeps of a session while it runs."""
+
+    __slots__ = (
+        "cancelled",
+        "context",
+        "due_us",
+        "durability",
+        "error",
+        "final",
+        "number",
+        "plan",
+        "progress",
+        "result",
+        "state",
+        "tasks",
+        "turn_started",
+        "waiters",
+        "watchers",
+    )
+
+    def __init__(self, context: SessionContext, plan: Plan, state: State, durability: Durability) -> None:
+        self.context, self.plan, self.state, self.durability = context, plan, state, durability
+        self.number = 0
+        """The store's number; 0 = not stored."""
+        self.due_us = state.deadline_us
+        """When it wants to be woken."""
+        self.result = b""
+        self.final: Final | None = None
+        self.error: BaseException | None = None
+        """Why its end could not be stored."""
+        self.tasks: dict[Flight, asyncio.Task[None]] = {}
+        self.cancelled: set[Flight] = set()
+        self.waiters: list[Waiter] = []
+        self.progress: dict[tuple[int, int], Progress] = {}
+        self.watchers: set[Callable[[], None]] = set()
+        """Told of progress, which is not stored."""
+        self.turn_started = 0.0
+
+    @property
+    def over(self) -> bool:
+        """True once its end is durable, or could not be made so."""
+        return self.final is not None or self.error is not None
+
+    def end(self, final: Final | None, error: BaseException | None) -> None:
+        """Its end is durable, or cannot be made so."""
+        self.final, self.error = final, error
+        self.wake_waiters()
+
+    def wake_waiters(self, now_us: int | None = None) -> None:
+        """Wakes those whose time is up; all, if no time is given."""
+        if not self.waiters:
+            return
+        late = [waiter for waiter in self.waiters if now_us is None or waiter.until_us <= now_us]
+        for waiter in late:
+            self.waiters.remove(waiter)
+            if not waiter.future.done():
+                waiter.future.set_result(None)
+
+    async def wait(self, until_us: int) -> Final | None:
+        """Returns when its end is durable, or at that time with None.
+
+        Raises:
+            CoordinatorError: its end could not be stored.
+        """
+        if not self.over:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.waiters.append(Waiter(until_us, future))
+            await future
+        if self.error is not None:
+            raise self.error
+        return self.final
+
+    def report(self, step: int, item: int, progress: Progress) -> None:
+        """Notes how far a call is and tells the watchers; nothing is stored."""
+        self.progress[step, item] = progress
+        for watcher in tuple(self.watchers):
+            watcher()
+
+    def fraction(self) -> float:
+        """Share that is done, 0 to 1: steps and items that ended, and what running calls say of themselves."""
+        steps = self.state.steps
+        if not steps or self.state.state is SessionState.SUCCEEDED:
+            return 1.0
+        return sum(self._fraction_of(index) for index in range(len(steps))) / len(steps)
+
+    def _fraction_of(self, index: int) -> float:
+        step = self.state.steps[index]
+        if step.ended:
+            return 1.0
+        if step.items is not None:
+            return len(step.items.outputs) / step.items.total if step.items.total else 1.0
+        said = self.progress.get((index, -1))
+        return said.fraction if said else 0.0

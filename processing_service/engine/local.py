@@ -1,0 +1,396 @@
+"""The engine of one process: delivers events to `decide` and carries out what it says.
+
+One task a session: a step that runs alone runs in it, parallel ones get a task each, and the last of them to end goes
+on with what follows. Two commits are waited for: the start, before the first call goes out, and the end, before anybody
+is told. docs/design/engine.md has the figures behind this shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final as Constant
+from typing import Protocol
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+from coordinator.processing.v1.processing_pb2 import Session
+
+from processing_service.engine.base import SessionContext, StepCall, StepRunner
+from processing_service.engine.decide import (
+    LEGAL,
+    Cancel,
+    Command,
+    Conclude,
+    Concluded,
+    Ended,
+    Event,
+    Failed,
+    Recovered,
+    Resolve,
+    Resolved,
+    Run,
+    Started,
+    Succeeded,
+    Wake,
+    decide,
+    next_due,
+)
+from processing_service.engine.faults import failure_of, fault_of
+from processing_service.engine.live import Final, Flight, Live
+from processing_service.engine.records import Durability, Kind, Outcome, Plan, Record, SessionState, step_key
+from processing_service.engine.state import State, initial, restore
+from processing_service.engine.store.base import Opened, SessionRow, SessionStart, SessionStore
+from processing_service.wire.errors import Code, CoordinatorError, Unavailable
+
+log = logging.getLogger(__name__)
+
+Job = Resolve | Run | Conclude
+
+TICK_S: Constant = 0.05
+"""How often time-outs, retries and callers that wait are looked at, in seconds."""
+_TURN_S: Constant = 0.002
+"""How long a chain of calls that never suspend may hold the event loop, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What the engine promises; read by the behaviour suite and the docs."""
+
+    event_lag_s: float = 0.1
+    """Longest time from a result to its record, in seconds."""
+    timer_slack_s: float = 2 * TICK_S
+    """How late a time-out or a retry may be, in seconds."""
+    widest_foreach: int = 10_000
+    """Items of a foreach step, at most."""
+    recovery_s: float = 2.0
+    """From the start of the process to the first call of the last open session, in seconds, with 1,000 open."""
+
+
+class Observer(Protocol):
+    """Told what happened, for logs, metrics and traces."""
+
+    def session_ended(self, live: Live) -> None:
+        """The end of a session is durable."""
+
+    def step_ended(self, live: Live, record: Record) -> None:
+        """A call was recorded as succeeded or failed."""
+
+
+class SessionEnd(Protocol):
+    """Cleans up behind a session: what it opened in the domains; None if there is nothing."""
+
+    def __call__(self, context: SessionContext) -> Coroutine[None, None, None] | None:
+        """Called once a session has ended, however it ended."""
+
+
+class LocalEngine:
+    """Runs sessions.
+
+    Args:
+        store: where they are durable.
+        runner: makes their calls.
+        revive: context and plan of a stored session, to go on with it.
+        now_us: microseconds since the Unix epoch.
+        observer: told what happened.
+        on_end: cleans up behind a session.
+    """
+
+    limits = EngineLimits()
+
+    def __init__(
+        self,
+        store: SessionStore,
+        runner: StepRunner,
+        revive: Callable[[SessionRow], tuple[SessionContext, Plan]],
+        now_us: Callable[[], int],
+        observer: Observer,
+        on_end: SessionEnd,
+    ) -> None:
+        self._store, self._runner, self._revive = store, runner, revive
+        self._now_us, self._observer, self._on_end = now_us, observer, on_end
+        self._lives: dict[str, Live] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._draining = False
+
+    def live(self, session_id: str) -> Live | None:
+        """The session, if it runs in this process."""
+        return self._lives.get(session_id)
+
+    def __len__(self) -> int:
+        """Sessions that run in this process."""
+        return len(self._lives)
+
+    async def submit(
+        self, start: SessionStart, context: SessionContext, plan: Plan, holds: Sequence[bytes] = ()
+    ) -> tuple[Opened, Live | None]:
+        """Begins a session; durable on return, unless its durability says otherwise.
+
+        A request_id that was seen before gives the first session; then there is no new live one.
+
+        Raises:
+            CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_*.
+        """
+        if self._draining:
+            raise Unavailable(ErrorReason.ERROR_REASON_SERVER_DRAINING, "the server is shutting down", retry_delay=1.0)
+        state = initial(start.session_id, plan, start.created_us, start.budget_us)
+        live = Live(context, plan, state, Durability(start.durability))
+        opened = Opened(0, start.session_id, False)
+        if live.durability is not Durability.NONE:
+            live.number, durable = self._store.open(start, holds)
+            if live.durability is Durability.FULL:
+                opened = await durable
+                if opened.repeated:
+                    return opened, None
+        self._begin(live, Started(self._now_us()))
+        return opened, live
+
+    def _begin(self, live: Live, event: Event) -> None:
+        self._lives[live.state.session_id] = live
+        self._spawn_all(live, self.feed(live, event))
+
+    async def recover(self) -> int:
+        """Takes up every session that had not ended when the process before this one did; how many."""
+        unfinished = await self._store.unfinished()
+        for row, records in unfinished:
+            try:
+                context, plan = self._revive(row)
+            except CoordinatorError as error:
+                self._abandon(row, error)
+                continue
+            self._take_up(row, records, context, plan)
+        return len(unfinished)
+
+    def _take_up(self, row: SessionRow, records: Sequence[Record], context: SessionContext, plan: Plan) -> Live:
+        start = row.start
+        state = restore(plan, initial(start.session_id, plan, start.created_us, start.budget_us), records)
+        state = state._replace(recoveries=max(state.recoveries, row.recoveries - 1))
+        live = Live(context, plan, state, Durability(start.durability))
+        live.number = row.number
+        self._begin(live, Recovered(self._now_us()))
+        return live
+
+    def _abandon(self, row: SessionRow, error: CoordinatorError) -> None:
+        """Ends a session whose definition this version cannot run any more."""
+        fault, now = fault_of(error), self._now_us()
+        record = Record(row.last_sequence + 1, now, Kind.SESSION_ENDED, row.attempt, SessionState.FAILED, fault=fault)
+        state = State(row.start.session_id, (), row.deadline_us, row.budget_us, SessionState.FAILED)
+        state = state._replace(
+            sequence=record.sequence, attempt=row.attempt, started_us=row.started_us, ended_us=now, fault=fault
+        )
+        self._store.commit(row.number, state, [record], result=_failure_result(state))
+
+    async def deliver(self, session_id: str, tenant: str, command: Command) -> State:
+        """Gives a command to a session, live or ended; its record is durable on return.
+
+        Raises:
+            CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL.
+        """
+        live = self._lives.get(session_id)
+        if live is None or live.over:
+            row, records = await self._store.load(session_id, tenant)
+            if row.state not in LEGAL[command.action]:
+                raise illegal(session_id, row.state, command)
+            context, plan = self._revive(row)
+            state = restore(plan, initial(session_id, plan, row.start.created_us, row.start.budget_us), records)
+            live = Live(context, plan, state, Durability(row.start.durability))
+            live.number = row.number
+            self._lives[session_id] = live
+        elif live.state.state not in LEGAL[command.action]:
+            raise illegal(session_id, live.state.state, command)
+        jobs = self.feed(live, command)
+        state = live.state
+        self._spawn_all(live, jobs)
+        durable = self._store.commit(live.number, live.state, (), wait=True)
+        if durable is not None:
+            await durable
+        return state
+
+    def feed(self, live: Live, event: Event) -> list[Job]:
+        """Gives an event to `decide`, writes its records, cancels what is to be cancelled; what is to be done next."""
+        decision = decide(live.plan, live.state, event)
+        if decision.records:
+            live.state = decision.state
+            self._write(live, decision.records)
+            live.due_us = next_due(live.plan, live.state)
+        jobs: list[Job] = []
+        for action in decision.actions:
+            if isinstance(action, Cancel):
+                self._cancel(live, action)
+            else:
+                jobs.append(action)
+        return jobs
+
+    def _write(self, live: Live, records: Sequence[Record]) -> None:
+        state = live.state
+        for record in records:
+            if Kind.STEP_SUCCEEDED <= record.kind <= Kind.STEP_RETRY_SCHEDULED:
+                self._observer.step_ended(live, record)
+        ended = records[-1].kind is Kind.SESSION_ENDED
+        if ended and state.fault is not None:
+            live.result = _failure_result(state)
+        if not live.number:
+            if ended:
+                self._end(live, None)
+            return
+        holds = [record.output.digest for record in records if record.output is not None and record.output.digest]
+        durable = self._store.commit(
+            live.number, state, records, result=live.result if ended else b"", holds=holds, wait=ended
+        )
+        if durable is not None:
+            durable.add_done_callback(partial(self._end, live))
+
+    def _end(self, live: Live, durable: asyncio.Future[None] | None) -> None:
+        error = durable.exception() if durable is not None else None
+        if not live.state.state.terminal:  # a RETRY came first
+            return
+        self._lives.pop(live.state.session_id, None)
+        live.end(Final(live.state, live.result) if error is None else None, error)
+        self._observer.session_ended(live)
+        cleanup = self._on_end(live.context)
+        if cleanup is not None:
+            self._spawn(cleanup)
+
+    def _spawn_all(self, live: Live, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._spawn(self._work(live, job))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, live: Live, job: Job) -> None:
+        """Carries out a job and what follows from it, as long as something does."""
+        live.turn_started = self._loop.time()
+        while True:
+            event = await self._carry_out(live, job)
+            jobs = self.feed(live, event)
+            if not jobs:
+                return
+            job = jobs[0]
+            self._spawn_all(live, jobs[1:])
+            if self._loop.time() - live.turn_started > _TURN_S:
+                await asyncio.sleep(0)
+                live.turn_started = self._loop.time()
+
+    async def _carry_out(self, live: Live, job: Job) -> Event:
+        if isinstance(job, Run):
+            return await self._call(live, job)
+        if isinstance(job, Resolve):
+            return await self._resolve(live, job)
+        return await self._conclude(live)
+
+    async def _call(self, live: Live, job: Run) -> Event:
+        step, item, attempt, deadline_us = job
+        flight: Flight = (step, item, attempt)
+        key = step_key(live.state.session_id, live.plan.steps[step].step_id, item, attempt)
+        call = StepCall(live.context, step, item, attempt, key, deadline_us, live.state.steps)
+        task = live.tasks[flight] = _current_task()
+        try:
+            output = await self._runner.run(call, partial(live.report, step, item))
+        except asyncio.CancelledError:
+            if flight not in live.cancelled:
+                raise
+            return Ended(self._now_us(), step, item, attempt, Outcome.ACKNOWLEDGED)
+        except Exception as error:
+            _log_unexpected(error, key)
+            return Failed(self._now_us(), step, item, attempt, fault_of(error, key, attempt))
+        else:
+            return Succeeded(self._now_us(), step, item, attempt, output)
+        finally:
+            del live.tasks[flight]
+            if flight in live.cancelled:
+                live.cancelled.discard(flight)
+                task.uncancel()
+
+    async def _resolve(self, live: Live, job: Resolve) -> Event:
+        try:
+            skipped, total = await self._runner.resolve(_evaluation(live, job.step))
+            self._check_width(total)
+        except Exception as error:
+            _log_unexpected(error, live.state.session_id)
+            return Failed(self._now_us(), job.step, -1, 0, fault_of(error))
+        return Resolved(self._now_us(), job.step, skipped, total)
+
+    def _check_width(self, total: int) -> None:
+        if total > self.limits.widest_foreach:
+            raise CoordinatorError(
+                Code.RESOURCE_EXHAUSTED,
+                ErrorReason.ERROR_REASON_PAYLOAD_TOO_LARGE,
+                f"a foreach over {total} items; at most {self.limits.widest_foreach}: use a batch",
+            )
+
+    async def _conclude(self, live: Live) -> Event:
+        try:
+            live.result = await self._runner.conclude(_evaluation(live, -1))
+        except Exception as error:
+            _log_unexpected(error, live.state.session_id)
+            return Concluded(self._now_us(), fault_of(error))
+        return Concluded(self._now_us())
+
+    def _cancel(self, live: Live, action: Cancel) -> None:
+        flight: Flight = (action.step, action.item, action.attempt)
+        task = live.tasks.get(flight)
+        if task is not None and flight not in live.cancelled:
+            live.cancelled.add(flight)
+            task.cancel()
+
+    async def run(self) -> None:
+        """Looks after time-outs, retries and waiting callers until it is cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.tick()
+
+    def tick(self) -> None:
+        """Wakes every session whose time has come."""
+        now = self._now_us()
+        for live in [live for live in self._lives.values() if 0 < live.due_us <= now]:
+            self._spawn_all(live, self.feed(live, Wake(now)))
+        for live in [live for live in self._lives.values() if live.waiters]:
+            live.wake_waiters(now)
+
+    async def drain(self, grace_s: float) -> None:
+        """Takes no new session, waits for the running ones, then lets go: the store has them for the next start."""
+        self._draining = True
+        end = self._loop.time() + grace_s
+        while self._lives and self._loop.time() < end:
+            await asyncio.sleep(TICK_S)  # noqa: ASYNC110  # sessions end in many ways; the tick is how often we look
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:
+    """FAILED_PRECONDITION that names the state and what would be legal in it."""
+    legal = ", ".join(action.name for action, states in LEGAL.items() if state in states) or "nothing"
+    return CoordinatorError(
+        Code.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL,
+        f"session {session_id!r} is {state.name}: {command.action.name} is not possible, {legal} would be",
+        metadata={"session_id": session_id, "state": state.name, "legal_actions": legal},
+    )
+
+
+def _evaluation(live: Live, step: int) -> StepCall:
+    """A call for something that is only evaluated."""
+    return StepCall(live.context, step, -1, 0, live.state.session_id, live.state.deadline_us, live.state.steps)
+
+
+def _failure_result(state: State) -> bytes:
+    assert state.fault is not None
+    return Session(failure=failure_of(state.fault)).SerializeToString()
+
+
+def _current_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+def _log_unexpected(error: Exception, where: str) -> None:
+    if not isinstance(error, CoordinatorError):
+        log.error("unexpected error in %s", where, exc_info=error)
