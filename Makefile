@@ -47,6 +47,7 @@ bench: models ## Measure, and print the table
 	$(BIN)/python -m benchmarks
 
 models: .venv/ok ## Make the model repository that demo, serve, test and bench use
+-include models.mk
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .venv-proto .cache .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
