@@ -1,0 +1,121 @@
+"""The model repository: a folder with `<model_id>/<version>/model.onnx` and an optional `model.yaml` beside it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+
+from processing_service.domains.model.version import MANIFEST_FILE, MODEL_FILE, digest_of, read_version
+from processing_service.domains.models import ModelVersion
+from processing_service.wire.errors import CoordinatorError, not_found
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_NUMBERS: Final = re.compile(r"v?(\d{1,18}(?:\.\d{1,18})*)")
+
+Stamp = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySettings:
+    """Where the models are."""
+
+    path: Path = Path("models")
+    """Folder of the repository; read anew at each call, so models may be added while the server runs."""
+
+
+class ModelRepository:
+    """Reads the repository's folder; may be used by several threads. Its calls read the disk, so make them in a thread.
+
+    What was read is kept until a file's time, length or inode changes; a model file is hashed once.
+    """
+
+    def __init__(self, settings: RepositorySettings) -> None:
+        self._path = settings.path
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], tuple[tuple[Stamp, Stamp], ModelVersion]] = {}
+
+    def model_ids(self) -> list[str]:
+        """All models, by name."""
+        return sorted(name for name in _folders(self._path) if self.versions(name))
+
+    def versions(self, model_id: str) -> list[str]:
+        """All versions of the model, newest first; empty if there is no such model."""
+        if not _NAME.fullmatch(model_id):
+            return []
+        folder = self._path / model_id
+        return sorted(
+            (name for name in _folders(folder) if (folder / name / MODEL_FILE).is_file()), key=version_key, reverse=True
+        )
+
+    def resolve(self, model_id: str, model_version: str) -> ModelVersion:
+        """The model of that name and version; an empty version is the newest.
+
+        Raises:
+            CoordinatorError: MODEL_NOT_FOUND with the nearest name, or MODEL_INVALID for one that cannot be used.
+        """
+        versions = self.versions(model_id)
+        if not versions:
+            raise not_found(
+                ErrorReason.ERROR_REASON_MODEL_NOT_FOUND,
+                "model",
+                model_id,
+                self.model_ids(),
+                "model.get_models lists them",
+            )
+        version = model_version or versions[0]
+        if version not in versions:
+            raise not_found(
+                ErrorReason.ERROR_REASON_MODEL_NOT_FOUND,
+                "model version",
+                f"{model_id}/{version}",
+                (f"{model_id}/{known}" for known in versions),
+                f"its versions are {', '.join(versions)}",
+            )
+        return self._read(model_id, version)
+
+    def describe(self, model_id: str, model_version: str) -> ModelVersion:
+        """As `resolve`, but one that cannot be used it tells digest and size instead of raising MODEL_INVALID."""
+        try:
+            return self.resolve(model_id, model_version)
+        except CoordinatorError as error:
+            if error.reason != ErrorReason.ERROR_REASON_MODEL_INVALID:
+                raise
+            path = self._path / model_id / model_version / MODEL_FILE
+            size = path.stat().st_size
+            return ModelVersion(model_id, model_version, path, digest_of(path), size, size)
+
+    def _read(self, model_id: str, version: str) -> ModelVersion:
+        path = self._path / model_id / version / MODEL_FILE
+        stamps = (_stamp(path), _stamp(path.with_name(MANIFEST_FILE)))
+        with self._lock:
+            known = self._known.get((model_id, version))
+            if known is None or known[0] != stamps:
+                known = stamps, read_version(model_id, version, path.parent)
+                self._known[model_id, version] = known
+            return known[1]
+
+
+def version_key(version: str) -> tuple[tuple[int, ...], str]:
+    """Sorts versions by their leading numbers, then by text: beta, 1, 1.2, 1.10, 2-rc, 10."""
+    numbers = _NUMBERS.match(version)
+    return tuple(map(int, numbers[1].split("."))) if numbers else (), version
+
+
+def _folders(path: Path) -> list[str]:
+    try:
+        return [entry.name for entry in path.iterdir() if _NAME.fullmatch(entry.name) and entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

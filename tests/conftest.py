@@ -1,0 +1,26 @@
+"""What tests of several packages need."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def model_packages():
+    """The packages of models.lock, as `make models` unpacked them."""
+    folder = ROOT / ".cache" / "models"
+    if not any(folder.rglob("*.onnx")):
+        pytest.fail("there are no models yet: run `make models` first")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_repository(model_packages):
+    """The repository of the catalog's models, made once."""
+    from processing_service.domains.model.importing import import_models
+
+    folder = ROOT / ".cache" / "test-models"
+    import_models(model_packages, folder)
+    return folder
