@@ -37,7 +37,7 @@ check: .venv/ok .venv-proto/ok ## Lint, type-check, and prove that the contract 
 	$(BIN)/buf lint protos
 	$(BIN)/buf breaking protos --against $(BASELINE)
 	protos/generate.sh .cache/generated $(GENERATORS)
-	$(BIN)/python -m processing_service.wire.naming_rules .cache/generated/coordinator.binpb
+	$(BIN)/python -m processing_service.wire.naming_rules .cache/generated/python/coordinator/coordinator.binpb
 	diff -r -x __pycache__ .cache/generated generated || { echo "generated/ is stale: run make proto" >&2; exit 1; }
 
 proto: .venv-proto/ok ## Generate Python and C# into generated/ from protos/

@@ -11,12 +11,13 @@ google=$(python -c 'import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__
 rpc=$(python -c 'import google.rpc, pathlib; print(pathlib.Path(list(google.rpc.__path__)[0]).parent.parent)' 2>/dev/null || true)
 
 rm -rf "$target/python" "$target/csharp" "$target/typings"
-mkdir -p "$target/python" "$target/csharp" "$target/typings"
+mkdir -p "$target/python/coordinator" "$target/csharp" "$target/typings"
 
-# From a descriptor set, so that json_name and the comments survive.
+# From a descriptor set, so that json_name and the comments survive; it is shipped, for clients without reflection and
+# for the descriptions of operations.
 python -m grpc_tools.protoc -I . --include_imports --include_source_info \
-  --descriptor_set_out="$target/coordinator.binpb" "${files[@]}"
-python -m grpc_tools.protoc --descriptor_set_in="$target/coordinator.binpb" \
+  --descriptor_set_out="$target/python/coordinator/coordinator.binpb" "${files[@]}"
+python -m grpc_tools.protoc --descriptor_set_in="$target/python/coordinator/coordinator.binpb" \
   --python_out="$target/python" --grpc_python_out="$target/python" \
   --mypy_out=quiet:"$target/python" --mypy_grpc_out=quiet:"$target/python" "${files[@]}"
 for file in $(grep -L '^service' "${files[@]}"); do rm "$target/python/${file%.proto}"_pb2_grpc.py*; done

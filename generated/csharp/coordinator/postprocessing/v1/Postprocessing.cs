@@ -106,101 +106,102 @@ namespace Coordinator.Postprocessing.V1 {
             "cm9jZXNzaW5nLnYxLlJlZ2lvbhINCgV0ZXh0cxgDIAMoCRITCgtjb25maWRl",
             "bmNlcxgEIAMoAhIWCg5sb3dfY29uZmlkZW5jZRgFIAEoAiI/Cg5Bbm5vdGF0",
             "ZVJlc3VsdBItCgVpbWFnZRgBIAEoCzIeLmNvb3JkaW5hdG9yLnBheWxvYWQu",
-            "djEuVGVuc29yIosBChVDb2xsZWN0TGluZXNPcGVyYXRpb24SNgoHcmVnaW9u",
+            "djEuVGVuc29yIqABChVDb2xsZWN0TGluZXNPcGVyYXRpb24SNgoHcmVnaW9u",
             "cxgBIAMoCzIlLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlJlZ2lv",
             "bhINCgV0ZXh0cxgCIAMoCRITCgtjb25maWRlbmNlcxgDIAMoAhIWCg5taW5f",
-            "Y29uZmlkZW5jZRgEIAEoAiJaChJDb2xsZWN0TGluZXNSZXN1bHQSNgoFbGlu",
-            "ZXMYASADKAsyJy5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5UZXh0",
-            "TGluZRIMCgR0ZXh0GAIgASgJIpMBCg9FbmNvZGVPcGVyYXRpb24SLQoFaW1h",
-            "Z2UYASABKAsyHi5jb29yZGluYXRvci5wYXlsb2FkLnYxLlRlbnNvchJACgxp",
-            "bWFnZV9mb3JtYXQYAiABKA4yKi5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2lu",
-            "Zy52MS5JbWFnZUZvcm1hdBIPCgdxdWFsaXR5GAMgASgFIjsKDEVuY29kZVJl",
-            "c3VsdBIrCgRmaWxlGAEgASgLMh0uY29vcmRpbmF0b3IucGF5bG9hZC52MS5E",
-            "YXR1bSLACQogUG9zdFBvc3Rwcm9jZXNzaW5nRXhlY3V0ZVJlcXVlc3QSPAoE",
-            "ZWNobxgBIAEoCzIsLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkVj",
-            "aG9PcGVyYXRpb25IABJACgZkZWNvZGUYAiABKAsyLi5jb29yZGluYXRvci5w",
-            "b3N0cHJvY2Vzc2luZy52MS5EZWNvZGVPcGVyYXRpb25IABJACgZyZXNpemUY",
-            "AyABKAsyLi5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5SZXNpemVP",
-            "cGVyYXRpb25IABJACgZyb3RhdGUYBCABKAsyLi5jb29yZGluYXRvci5wb3N0",
-            "cHJvY2Vzc2luZy52MS5Sb3RhdGVPcGVyYXRpb25IABJGCglub3JtYWxpemUY",
-            "BSABKAsyMS5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Ob3JtYWxp",
-            "emVPcGVyYXRpb25IABJCCgdzb2Z0bWF4GAYgASgLMi8uY29vcmRpbmF0b3Iu",
-            "cG9zdHByb2Nlc3NpbmcudjEuU29mdG1heE9wZXJhdGlvbkgAEj0KBXRvcF9r",
-            "GAcgASgLMiwuY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuVG9wS09w",
-            "ZXJhdGlvbkgAEkcKCmN0Y19kZWNvZGUYCCABKAsyMS5jb29yZGluYXRvci5w",
-            "b3N0cHJvY2Vzc2luZy52MS5DdGNEZWNvZGVPcGVyYXRpb25IABJPCg5kZXRl",
-            "Y3RfcmVnaW9ucxgJIAEoCzI1LmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5n",
-            "LnYxLkRldGVjdFJlZ2lvbnNPcGVyYXRpb25IABI8CgRjcm9wGAogASgLMiwu",
-            "Y29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuQ3JvcE9wZXJhdGlvbkgA",
-            "EksKDHNlbGVjdF9jcm9wcxgLIAEoCzIzLmNvb3JkaW5hdG9yLnBvc3Rwcm9j",
-            "ZXNzaW5nLnYxLlNlbGVjdENyb3BzT3BlcmF0aW9uSAASPAoEdm90ZRgMIAEo",
-            "CzIsLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlZvdGVPcGVyYXRp",
-            "b25IABJCCgd1cHNjYWxlGA0gASgLMi8uY29vcmRpbmF0b3IucG9zdHByb2Nl",
-            "c3NpbmcudjEuVXBzY2FsZU9wZXJhdGlvbkgAEkIKB2VuaGFuY2UYDiABKAsy",
-            "Ly5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5FbmhhbmNlT3BlcmF0",
-            "aW9uSAASRAoIYW5ub3RhdGUYDyABKAsyMC5jb29yZGluYXRvci5wb3N0cHJv",
-            "Y2Vzc2luZy52MS5Bbm5vdGF0ZU9wZXJhdGlvbkgAEk0KDWNvbGxlY3RfbGlu",
-            "ZXMYECABKAsyNC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Db2xs",
-            "ZWN0TGluZXNPcGVyYXRpb25IABJACgZlbmNvZGUYESABKAsyLi5jb29yZGlu",
-            "YXRvci5wb3N0cHJvY2Vzc2luZy52MS5FbmNvZGVPcGVyYXRpb25IAEILCglv",
-            "cGVyYXRpb24iuQkKIVBvc3RQb3N0cHJvY2Vzc2luZ0V4ZWN1dGVSZXNwb25z",
-            "ZRI5CgRlY2hvGAEgASgLMikuY29vcmRpbmF0b3IucG9zdHByb2Nlc3Npbmcu",
-            "djEuRWNob1Jlc3VsdEgAEj0KBmRlY29kZRgCIAEoCzIrLmNvb3JkaW5hdG9y",
-            "LnBvc3Rwcm9jZXNzaW5nLnYxLkRlY29kZVJlc3VsdEgAEj0KBnJlc2l6ZRgD",
-            "IAEoCzIrLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlJlc2l6ZVJl",
-            "c3VsdEgAEj0KBnJvdGF0ZRgEIAEoCzIrLmNvb3JkaW5hdG9yLnBvc3Rwcm9j",
-            "ZXNzaW5nLnYxLlJvdGF0ZVJlc3VsdEgAEkMKCW5vcm1hbGl6ZRgFIAEoCzIu",
-            "LmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLk5vcm1hbGl6ZVJlc3Vs",
-            "dEgAEj8KB3NvZnRtYXgYBiABKAsyLC5jb29yZGluYXRvci5wb3N0cHJvY2Vz",
-            "c2luZy52MS5Tb2Z0bWF4UmVzdWx0SAASOgoFdG9wX2sYByABKAsyKS5jb29y",
-            "ZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Ub3BLUmVzdWx0SAASRAoKY3Rj",
-            "X2RlY29kZRgIIAEoCzIuLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYx",
-            "LkN0Y0RlY29kZVJlc3VsdEgAEkwKDmRldGVjdF9yZWdpb25zGAkgASgLMjIu",
-            "Y29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuRGV0ZWN0UmVnaW9uc1Jl",
-            "c3VsdEgAEjkKBGNyb3AYCiABKAsyKS5jb29yZGluYXRvci5wb3N0cHJvY2Vz",
-            "c2luZy52MS5Dcm9wUmVzdWx0SAASSAoMc2VsZWN0X2Nyb3BzGAsgASgLMjAu",
-            "Y29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuU2VsZWN0Q3JvcHNSZXN1",
-            "bHRIABI5CgR2b3RlGAwgASgLMikuY29vcmRpbmF0b3IucG9zdHByb2Nlc3Np",
-            "bmcudjEuVm90ZVJlc3VsdEgAEj8KB3Vwc2NhbGUYDSABKAsyLC5jb29yZGlu",
-            "YXRvci5wb3N0cHJvY2Vzc2luZy52MS5VcHNjYWxlUmVzdWx0SAASPwoHZW5o",
-            "YW5jZRgOIAEoCzIsLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkVu",
-            "aGFuY2VSZXN1bHRIABJBCghhbm5vdGF0ZRgPIAEoCzItLmNvb3JkaW5hdG9y",
-            "LnBvc3Rwcm9jZXNzaW5nLnYxLkFubm90YXRlUmVzdWx0SAASSgoNY29sbGVj",
-            "dF9saW5lcxgQIAEoCzIxLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYx",
-            "LkNvbGxlY3RMaW5lc1Jlc3VsdEgAEj0KBmVuY29kZRgRIAEoCzIrLmNvb3Jk",
-            "aW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkVuY29kZVJlc3VsdEgAEiwKCWNv",
-            "bXB1dGluZxgeIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIICgZy",
-            "ZXN1bHQiJgokR2V0UG9zdHByb2Nlc3NpbmdDYXBhYmlsaXRpZXNSZXF1ZXN0",
-            "Io4BCg1PcGVyYXRpb25JbmZvEgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRp",
-            "b24YAiABKAkSQAoKcGFyYW1ldGVycxgDIAMoCzIsLmNvb3JkaW5hdG9yLnBv",
-            "c3Rwcm9jZXNzaW5nLnYxLlBhcmFtZXRlckluZm8SGAoQcmVzdWx0X3R5cGVf",
-            "bmFtZRgEIAEoCSJFCg1QYXJhbWV0ZXJJbmZvEgwKBG5hbWUYASABKAkSEQoJ",
-            "dHlwZV9uYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJIpYBCiVHZXRQ",
-            "b3N0cHJvY2Vzc2luZ0NhcGFiaWxpdGllc1Jlc3BvbnNlEkAKCm9wZXJhdGlv",
-            "bnMYASADKAsyLC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5PcGVy",
-            "YXRpb25JbmZvEhIKCm1heF9waXhlbHMYAiABKAMSFwoPbWF4X2ltYWdlX2J5",
-            "dGVzGAMgASgDKrMBCg1JbnRlcnBvbGF0aW9uEh0KGUlOVEVSUE9MQVRJT05f",
-            "VU5TUEVDSUZJRUQQABIZChVJTlRFUlBPTEFUSU9OX05FQVJFU1QQARIaChZJ",
-            "TlRFUlBPTEFUSU9OX0JJTElORUFSEAISGQoVSU5URVJQT0xBVElPTl9CSUNV",
-            "QklDEAMSFgoSSU5URVJQT0xBVElPTl9BUkVBEAQSGQoVSU5URVJQT0xBVElP",
-            "Tl9MQU5DWk9TEAUqXQoMVGVuc29yTGF5b3V0Eh0KGVRFTlNPUl9MQVlPVVRf",
-            "VU5TUEVDSUZJRUQQABIWChJURU5TT1JfTEFZT1VUX05DSFcQARIWChJURU5T",
-            "T1JfTEFZT1VUX05IV0MQAipbCgxDaGFubmVsT3JkZXISHQoZQ0hBTk5FTF9P",
-            "UkRFUl9VTlNQRUNJRklFRBAAEhUKEUNIQU5ORUxfT1JERVJfUkdCEAESFQoR",
-            "Q0hBTk5FTF9PUkRFUl9CR1IQAipvCgtJbWFnZUZvcm1hdBIcChhJTUFHRV9G",
-            "T1JNQVRfVU5TUEVDSUZJRUQQABIUChBJTUFHRV9GT1JNQVRfUE5HEAESFQoR",
-            "SU1BR0VfRk9STUFUX0pQRUcQAhIVChFJTUFHRV9GT1JNQVRfV0VCUBADMu8C",
-            "ChVQb3N0cHJvY2Vzc2luZ1NlcnZpY2USrwEKHUdldFBvc3Rwcm9jZXNzaW5n",
-            "Q2FwYWJpbGl0aWVzEkMuY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEu",
-            "R2V0UG9zdHByb2Nlc3NpbmdDYXBhYmlsaXRpZXNSZXF1ZXN0GkQuY29vcmRp",
-            "bmF0b3IucG9zdHByb2Nlc3NpbmcudjEuR2V0UG9zdHByb2Nlc3NpbmdDYXBh",
-            "YmlsaXRpZXNSZXNwb25zZSIDkAIBEqMBChlQb3N0UG9zdHByb2Nlc3NpbmdF",
-            "eGVjdXRlEj8uY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuUG9zdFBv",
-            "c3Rwcm9jZXNzaW5nRXhlY3V0ZVJlcXVlc3QaQC5jb29yZGluYXRvci5wb3N0",
-            "cHJvY2Vzc2luZy52MS5Qb3N0UG9zdHByb2Nlc3NpbmdFeGVjdXRlUmVzcG9u",
-            "c2UiA5ACAUJ1CiFjb20uY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjFQ",
-            "AVouY29vcmRpbmF0b3IvcG9zdHByb2Nlc3NpbmcvdjE7cG9zdHByb2Nlc3Np",
-            "bmd2MaoCHUNvb3JkaW5hdG9yLlBvc3Rwcm9jZXNzaW5nLlYxYgZwcm90bzM="));
+            "Y29uZmlkZW5jZRgEIAEoAhITCgt1cHNpZGVfZG93bhgFIAEoCCJaChJDb2xs",
+            "ZWN0TGluZXNSZXN1bHQSNgoFbGluZXMYASADKAsyJy5jb29yZGluYXRvci5w",
+            "b3N0cHJvY2Vzc2luZy52MS5UZXh0TGluZRIMCgR0ZXh0GAIgASgJIpMBCg9F",
+            "bmNvZGVPcGVyYXRpb24SLQoFaW1hZ2UYASABKAsyHi5jb29yZGluYXRvci5w",
+            "YXlsb2FkLnYxLlRlbnNvchJACgxpbWFnZV9mb3JtYXQYAiABKA4yKi5jb29y",
+            "ZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5JbWFnZUZvcm1hdBIPCgdxdWFs",
+            "aXR5GAMgASgFIjsKDEVuY29kZVJlc3VsdBIrCgRmaWxlGAEgASgLMh0uY29v",
+            "cmRpbmF0b3IucGF5bG9hZC52MS5EYXR1bSLACQogUG9zdFBvc3Rwcm9jZXNz",
+            "aW5nRXhlY3V0ZVJlcXVlc3QSPAoEZWNobxgBIAEoCzIsLmNvb3JkaW5hdG9y",
+            "LnBvc3Rwcm9jZXNzaW5nLnYxLkVjaG9PcGVyYXRpb25IABJACgZkZWNvZGUY",
+            "AiABKAsyLi5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5EZWNvZGVP",
+            "cGVyYXRpb25IABJACgZyZXNpemUYAyABKAsyLi5jb29yZGluYXRvci5wb3N0",
+            "cHJvY2Vzc2luZy52MS5SZXNpemVPcGVyYXRpb25IABJACgZyb3RhdGUYBCAB",
+            "KAsyLi5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Sb3RhdGVPcGVy",
+            "YXRpb25IABJGCglub3JtYWxpemUYBSABKAsyMS5jb29yZGluYXRvci5wb3N0",
+            "cHJvY2Vzc2luZy52MS5Ob3JtYWxpemVPcGVyYXRpb25IABJCCgdzb2Z0bWF4",
+            "GAYgASgLMi8uY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuU29mdG1h",
+            "eE9wZXJhdGlvbkgAEj0KBXRvcF9rGAcgASgLMiwuY29vcmRpbmF0b3IucG9z",
+            "dHByb2Nlc3NpbmcudjEuVG9wS09wZXJhdGlvbkgAEkcKCmN0Y19kZWNvZGUY",
+            "CCABKAsyMS5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5DdGNEZWNv",
+            "ZGVPcGVyYXRpb25IABJPCg5kZXRlY3RfcmVnaW9ucxgJIAEoCzI1LmNvb3Jk",
+            "aW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkRldGVjdFJlZ2lvbnNPcGVyYXRp",
+            "b25IABI8CgRjcm9wGAogASgLMiwuY29vcmRpbmF0b3IucG9zdHByb2Nlc3Np",
+            "bmcudjEuQ3JvcE9wZXJhdGlvbkgAEksKDHNlbGVjdF9jcm9wcxgLIAEoCzIz",
+            "LmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlNlbGVjdENyb3BzT3Bl",
+            "cmF0aW9uSAASPAoEdm90ZRgMIAEoCzIsLmNvb3JkaW5hdG9yLnBvc3Rwcm9j",
+            "ZXNzaW5nLnYxLlZvdGVPcGVyYXRpb25IABJCCgd1cHNjYWxlGA0gASgLMi8u",
+            "Y29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuVXBzY2FsZU9wZXJhdGlv",
+            "bkgAEkIKB2VuaGFuY2UYDiABKAsyLy5jb29yZGluYXRvci5wb3N0cHJvY2Vz",
+            "c2luZy52MS5FbmhhbmNlT3BlcmF0aW9uSAASRAoIYW5ub3RhdGUYDyABKAsy",
+            "MC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Bbm5vdGF0ZU9wZXJh",
+            "dGlvbkgAEk0KDWNvbGxlY3RfbGluZXMYECABKAsyNC5jb29yZGluYXRvci5w",
+            "b3N0cHJvY2Vzc2luZy52MS5Db2xsZWN0TGluZXNPcGVyYXRpb25IABJACgZl",
+            "bmNvZGUYESABKAsyLi5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5F",
+            "bmNvZGVPcGVyYXRpb25IAEILCglvcGVyYXRpb24iuQkKIVBvc3RQb3N0cHJv",
+            "Y2Vzc2luZ0V4ZWN1dGVSZXNwb25zZRI5CgRlY2hvGAEgASgLMikuY29vcmRp",
+            "bmF0b3IucG9zdHByb2Nlc3NpbmcudjEuRWNob1Jlc3VsdEgAEj0KBmRlY29k",
+            "ZRgCIAEoCzIrLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkRlY29k",
+            "ZVJlc3VsdEgAEj0KBnJlc2l6ZRgDIAEoCzIrLmNvb3JkaW5hdG9yLnBvc3Rw",
+            "cm9jZXNzaW5nLnYxLlJlc2l6ZVJlc3VsdEgAEj0KBnJvdGF0ZRgEIAEoCzIr",
+            "LmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlJvdGF0ZVJlc3VsdEgA",
+            "EkMKCW5vcm1hbGl6ZRgFIAEoCzIuLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNz",
+            "aW5nLnYxLk5vcm1hbGl6ZVJlc3VsdEgAEj8KB3NvZnRtYXgYBiABKAsyLC5j",
+            "b29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Tb2Z0bWF4UmVzdWx0SAAS",
+            "OgoFdG9wX2sYByABKAsyKS5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52",
+            "MS5Ub3BLUmVzdWx0SAASRAoKY3RjX2RlY29kZRgIIAEoCzIuLmNvb3JkaW5h",
+            "dG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkN0Y0RlY29kZVJlc3VsdEgAEkwKDmRl",
+            "dGVjdF9yZWdpb25zGAkgASgLMjIuY29vcmRpbmF0b3IucG9zdHByb2Nlc3Np",
+            "bmcudjEuRGV0ZWN0UmVnaW9uc1Jlc3VsdEgAEjkKBGNyb3AYCiABKAsyKS5j",
+            "b29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Dcm9wUmVzdWx0SAASSAoM",
+            "c2VsZWN0X2Nyb3BzGAsgASgLMjAuY29vcmRpbmF0b3IucG9zdHByb2Nlc3Np",
+            "bmcudjEuU2VsZWN0Q3JvcHNSZXN1bHRIABI5CgR2b3RlGAwgASgLMikuY29v",
+            "cmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuVm90ZVJlc3VsdEgAEj8KB3Vw",
+            "c2NhbGUYDSABKAsyLC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5V",
+            "cHNjYWxlUmVzdWx0SAASPwoHZW5oYW5jZRgOIAEoCzIsLmNvb3JkaW5hdG9y",
+            "LnBvc3Rwcm9jZXNzaW5nLnYxLkVuaGFuY2VSZXN1bHRIABJBCghhbm5vdGF0",
+            "ZRgPIAEoCzItLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkFubm90",
+            "YXRlUmVzdWx0SAASSgoNY29sbGVjdF9saW5lcxgQIAEoCzIxLmNvb3JkaW5h",
+            "dG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkNvbGxlY3RMaW5lc1Jlc3VsdEgAEj0K",
+            "BmVuY29kZRgRIAEoCzIrLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYx",
+            "LkVuY29kZVJlc3VsdEgAEiwKCWNvbXB1dGluZxgeIAEoCzIZLmdvb2dsZS5w",
+            "cm90b2J1Zi5EdXJhdGlvbkIICgZyZXN1bHQiJgokR2V0UG9zdHByb2Nlc3Np",
+            "bmdDYXBhYmlsaXRpZXNSZXF1ZXN0Io4BCg1PcGVyYXRpb25JbmZvEgwKBG5h",
+            "bWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSQAoKcGFyYW1ldGVycxgD",
+            "IAMoCzIsLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlBhcmFtZXRl",
+            "ckluZm8SGAoQcmVzdWx0X3R5cGVfbmFtZRgEIAEoCSJFCg1QYXJhbWV0ZXJJ",
+            "bmZvEgwKBG5hbWUYASABKAkSEQoJdHlwZV9uYW1lGAIgASgJEhMKC2Rlc2Ny",
+            "aXB0aW9uGAMgASgJIpYBCiVHZXRQb3N0cHJvY2Vzc2luZ0NhcGFiaWxpdGll",
+            "c1Jlc3BvbnNlEkAKCm9wZXJhdGlvbnMYASADKAsyLC5jb29yZGluYXRvci5w",
+            "b3N0cHJvY2Vzc2luZy52MS5PcGVyYXRpb25JbmZvEhIKCm1heF9waXhlbHMY",
+            "AiABKAMSFwoPbWF4X2ltYWdlX2J5dGVzGAMgASgDKrMBCg1JbnRlcnBvbGF0",
+            "aW9uEh0KGUlOVEVSUE9MQVRJT05fVU5TUEVDSUZJRUQQABIZChVJTlRFUlBP",
+            "TEFUSU9OX05FQVJFU1QQARIaChZJTlRFUlBPTEFUSU9OX0JJTElORUFSEAIS",
+            "GQoVSU5URVJQT0xBVElPTl9CSUNVQklDEAMSFgoSSU5URVJQT0xBVElPTl9B",
+            "UkVBEAQSGQoVSU5URVJQT0xBVElPTl9MQU5DWk9TEAUqXQoMVGVuc29yTGF5",
+            "b3V0Eh0KGVRFTlNPUl9MQVlPVVRfVU5TUEVDSUZJRUQQABIWChJURU5TT1Jf",
+            "TEFZT1VUX05DSFcQARIWChJURU5TT1JfTEFZT1VUX05IV0MQAipbCgxDaGFu",
+            "bmVsT3JkZXISHQoZQ0hBTk5FTF9PUkRFUl9VTlNQRUNJRklFRBAAEhUKEUNI",
+            "QU5ORUxfT1JERVJfUkdCEAESFQoRQ0hBTk5FTF9PUkRFUl9CR1IQAipvCgtJ",
+            "bWFnZUZvcm1hdBIcChhJTUFHRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIUChBJ",
+            "TUFHRV9GT1JNQVRfUE5HEAESFQoRSU1BR0VfRk9STUFUX0pQRUcQAhIVChFJ",
+            "TUFHRV9GT1JNQVRfV0VCUBADMu8CChVQb3N0cHJvY2Vzc2luZ1NlcnZpY2US",
+            "rwEKHUdldFBvc3Rwcm9jZXNzaW5nQ2FwYWJpbGl0aWVzEkMuY29vcmRpbmF0",
+            "b3IucG9zdHByb2Nlc3NpbmcudjEuR2V0UG9zdHByb2Nlc3NpbmdDYXBhYmls",
+            "aXRpZXNSZXF1ZXN0GkQuY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEu",
+            "R2V0UG9zdHByb2Nlc3NpbmdDYXBhYmlsaXRpZXNSZXNwb25zZSIDkAIBEqMB",
+            "ChlQb3N0UG9zdHByb2Nlc3NpbmdFeGVjdXRlEj8uY29vcmRpbmF0b3IucG9z",
+            "dHByb2Nlc3NpbmcudjEuUG9zdFBvc3Rwcm9jZXNzaW5nRXhlY3V0ZVJlcXVl",
+            "c3QaQC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Qb3N0UG9zdHBy",
+            "b2Nlc3NpbmdFeGVjdXRlUmVzcG9uc2UiA5ACAUJ1CiFjb20uY29vcmRpbmF0",
+            "b3IucG9zdHByb2Nlc3NpbmcudjFQAVouY29vcmRpbmF0b3IvcG9zdHByb2Nl",
+            "c3NpbmcvdjE7cG9zdHByb2Nlc3Npbmd2MaoCHUNvb3JkaW5hdG9yLlBvc3Rw",
+            "cm9jZXNzaW5nLlYxYgZwcm90bzM="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Coordinator.Payload.V1.PayloadReflection.Descriptor, global::Google.Protobuf.WellKnownTypes.DurationReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Coordinator.Postprocessing.V1.Interpolation), typeof(global::Coordinator.Postprocessing.V1.TensorLayout), typeof(global::Coordinator.Postprocessing.V1.ChannelOrder), typeof(global::Coordinator.Postprocessing.V1.ImageFormat), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -238,7 +239,7 @@ namespace Coordinator.Postprocessing.V1 {
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.EnhanceResult), global::Coordinator.Postprocessing.V1.EnhanceResult.Parser, new[]{ "Image" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.AnnotateOperation), global::Coordinator.Postprocessing.V1.AnnotateOperation.Parser, new[]{ "Image", "Regions", "Texts", "Confidences", "LowConfidence" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.AnnotateResult), global::Coordinator.Postprocessing.V1.AnnotateResult.Parser, new[]{ "Image" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.CollectLinesOperation), global::Coordinator.Postprocessing.V1.CollectLinesOperation.Parser, new[]{ "Regions", "Texts", "Confidences", "MinConfidence" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.CollectLinesOperation), global::Coordinator.Postprocessing.V1.CollectLinesOperation.Parser, new[]{ "Regions", "Texts", "Confidences", "MinConfidence", "UpsideDown" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.CollectLinesResult), global::Coordinator.Postprocessing.V1.CollectLinesResult.Parser, new[]{ "Lines", "Text" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.EncodeOperation), global::Coordinator.Postprocessing.V1.EncodeOperation.Parser, new[]{ "Image", "ImageFormat", "Quality" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.EncodeResult), global::Coordinator.Postprocessing.V1.EncodeResult.Parser, new[]{ "File" }, null, null, null, null),
@@ -2012,6 +2013,7 @@ namespace Coordinator.Postprocessing.V1 {
 
   /// <summary>
   /// Decodes an image file (PNG, JPEG, WebP, BMP, TIFF) to pixels, turned upright as its EXIF says.
+  /// Transparent parts become white.
   /// </summary>
   [global::System.Diagnostics.DebuggerDisplayAttribute("{ToString(),nq}")]
   public sealed partial class DecodeOperation : pb::IMessage<DecodeOperation>
@@ -9248,7 +9250,8 @@ namespace Coordinator.Postprocessing.V1 {
   }
 
   /// <summary>
-  /// Draws regions and what they say on an image.
+  /// Draws regions on an image; with texts, what they say stands in place on a white page to the right, so the result is
+  /// twice as wide.
   /// </summary>
   [global::System.Diagnostics.DebuggerDisplayAttribute("{ToString(),nq}")]
   public sealed partial class AnnotateOperation : pb::IMessage<AnnotateOperation>
@@ -9641,7 +9644,7 @@ namespace Coordinator.Postprocessing.V1 {
     public const int ImageFieldNumber = 1;
     private global::Coordinator.Payload.V1.Tensor image_;
     /// <summary>
-    /// UINT8 [height, width, 3].
+    /// UINT8 [height, width, 3]; twice as wide as the image if texts were given.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -9844,6 +9847,7 @@ namespace Coordinator.Postprocessing.V1 {
       texts_ = other.texts_.Clone();
       confidences_ = other.confidences_.Clone();
       minConfidence_ = other.minConfidence_;
+      upsideDown_ = other.upsideDown_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -9910,6 +9914,22 @@ namespace Coordinator.Postprocessing.V1 {
       }
     }
 
+    /// <summary>Field number for the "upside_down" field.</summary>
+    public const int UpsideDownFieldNumber = 5;
+    private bool upsideDown_;
+    /// <summary>
+    /// True if the page stands on its head: the lines come last first, and the corners of each region start where its text
+    /// starts.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool UpsideDown {
+      get { return upsideDown_; }
+      set {
+        upsideDown_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -9929,6 +9949,7 @@ namespace Coordinator.Postprocessing.V1 {
       if(!texts_.Equals(other.texts_)) return false;
       if(!confidences_.Equals(other.confidences_)) return false;
       if (!pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.Equals(MinConfidence, other.MinConfidence)) return false;
+      if (UpsideDown != other.UpsideDown) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -9940,6 +9961,7 @@ namespace Coordinator.Postprocessing.V1 {
       hash ^= texts_.GetHashCode();
       hash ^= confidences_.GetHashCode();
       if (MinConfidence != 0F) hash ^= pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.GetHashCode(MinConfidence);
+      if (UpsideDown != false) hash ^= UpsideDown.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -9965,6 +9987,10 @@ namespace Coordinator.Postprocessing.V1 {
         output.WriteRawTag(37);
         output.WriteFloat(MinConfidence);
       }
+      if (UpsideDown != false) {
+        output.WriteRawTag(40);
+        output.WriteBool(UpsideDown);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -9982,6 +10008,10 @@ namespace Coordinator.Postprocessing.V1 {
         output.WriteRawTag(37);
         output.WriteFloat(MinConfidence);
       }
+      if (UpsideDown != false) {
+        output.WriteRawTag(40);
+        output.WriteBool(UpsideDown);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -9997,6 +10027,9 @@ namespace Coordinator.Postprocessing.V1 {
       size += confidences_.CalculateSize(_repeated_confidences_codec);
       if (MinConfidence != 0F) {
         size += 1 + 4;
+      }
+      if (UpsideDown != false) {
+        size += 1 + 1;
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -10015,6 +10048,9 @@ namespace Coordinator.Postprocessing.V1 {
       confidences_.Add(other.confidences_);
       if (other.MinConfidence != 0F) {
         MinConfidence = other.MinConfidence;
+      }
+      if (other.UpsideDown != false) {
+        UpsideDown = other.UpsideDown;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -10052,6 +10088,10 @@ namespace Coordinator.Postprocessing.V1 {
             MinConfidence = input.ReadFloat();
             break;
           }
+          case 40: {
+            UpsideDown = input.ReadBool();
+            break;
+          }
         }
       }
     #endif
@@ -10086,6 +10126,10 @@ namespace Coordinator.Postprocessing.V1 {
           }
           case 37: {
             MinConfidence = input.ReadFloat();
+            break;
+          }
+          case 40: {
+            UpsideDown = input.ReadBool();
             break;
           }
         }

@@ -18233,7 +18233,7 @@ namespace Coordinator.Processing.V1 {
 
     private long afterSequence_;
     /// <summary>
-    /// Only events behind this number; 0 = from the snapshot on. With a number the events behind it come first.
+    /// Only events behind this number, also old ones; unset = only what comes after the snapshot.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -24251,7 +24251,7 @@ namespace Coordinator.Processing.V1 {
 
     private long afterSequence_;
     /// <summary>
-    /// Only events behind this number; unset = from the snapshot on.
+    /// Only events behind this number, also old ones; unset = only what comes after the snapshot.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]

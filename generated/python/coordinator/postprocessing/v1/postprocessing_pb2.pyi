@@ -305,7 +305,9 @@ Global___EchoResult: _TypeAlias = EchoResult  # noqa: Y015
 
 @_typing.final
 class DecodeOperation(_message.Message):
-    """Decodes an image file (PNG, JPEG, WebP, BMP, TIFF) to pixels, turned upright as its EXIF says."""
+    """Decodes an image file (PNG, JPEG, WebP, BMP, TIFF) to pixels, turned upright as its EXIF says.
+    Transparent parts become white.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1131,7 +1133,9 @@ Global___EnhanceResult: _TypeAlias = EnhanceResult  # noqa: Y015
 
 @_typing.final
 class AnnotateOperation(_message.Message):
-    """Draws regions and what they say on an image."""
+    """Draws regions on an image; with texts, what they say stands in place on a white page to the right, so the result is
+    twice as wide.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1184,7 +1188,7 @@ class AnnotateResult(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def image(self) -> _payload_pb2.Tensor:
-        """UINT8 [height, width, 3]."""
+        """UINT8 [height, width, 3]; twice as wide as the image if texts were given."""
 
     def __init__(
         self,
@@ -1209,8 +1213,13 @@ class CollectLinesOperation(_message.Message):
     TEXTS_FIELD_NUMBER: _builtins.int
     CONFIDENCES_FIELD_NUMBER: _builtins.int
     MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    UPSIDE_DOWN_FIELD_NUMBER: _builtins.int
     min_confidence: _builtins.float
     """Lines below this confidence, and empty ones, are left out; 0 to 1."""
+    upside_down: _builtins.bool
+    """True if the page stands on its head: the lines come last first, and the corners of each region start where its text
+    starts.
+    """
     @_builtins.property
     def regions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Region]:
         """Where."""
@@ -1230,10 +1239,11 @@ class CollectLinesOperation(_message.Message):
         texts: _abc.Iterable[_builtins.str] | None = ...,
         confidences: _abc.Iterable[_builtins.float] | None = ...,
         min_confidence: _builtins.float = ...,
+        upside_down: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidences", b"confidences", "min_confidence", b"min_confidence", "regions", b"regions", "texts", b"texts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidences", b"confidences", "min_confidence", b"min_confidence", "regions", b"regions", "texts", b"texts", "upside_down", b"upside_down"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2754,7 +2754,7 @@ class WatchProcessingSessionRequest(_message.Message):
     session_id: _builtins.str
     """Which."""
     after_sequence: _builtins.int
-    """Only events behind this number; 0 = from the snapshot on. With a number the events behind it come first."""
+    """Only events behind this number, also old ones; unset = only what comes after the snapshot."""
     def __init__(
         self,
         *,
@@ -3476,7 +3476,7 @@ class WatchProcessingBatchRequest(_message.Message):
     batch_id: _builtins.str
     """Which."""
     after_sequence: _builtins.int
-    """Only events behind this number; unset = from the snapshot on."""
+    """Only events behind this number, also old ones; unset = only what comes after the snapshot."""
     def __init__(
         self,
         *,
