@@ -10,7 +10,7 @@
     N8  messages, enums, services, RPCs, packages and files
     N9  no json_name
 
-Run it over a descriptor set: `python -m processing_service.wire.naming_rules generated/python/coordinator/coordinator.binpb`.
+Run it over a descriptor set: `python -m processing_service.wire.naming_rules SET.binpb`.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ def test_files_of_google_are_not_judged() -> None:
 
 def test_the_contract_has_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
     """Every name of the contract passes, read from the committed descriptor set."""
-    assert main([str(ROOT / "generated" / "coordinator.binpb")]) == 0
+    assert main([str(ROOT / "generated" / "python" / "coordinator" / "coordinator.binpb")]) == 0
     assert capsys.readouterr().out == ""
 
 
