@@ -53,10 +53,11 @@ class Method:
         return data
 
 
-def unexpected(error: Exception, method: Method) -> AioRpcError:
+def unexpected(error: Exception, method: Method, context: InProcessContext) -> AioRpcError:
     """The status for a handler that raised what no edge has translated; the same as a real server's."""
     _log.error("unexpected %s in %s", type(error).__name__, method.path, exc_info=error)
-    return failure(grpc.StatusCode.UNKNOWN, f"Unexpected {type(error)}: {error}")
+    code = grpc.StatusCode.UNKNOWN if context.code() is grpc.StatusCode.OK else context.code()
+    return failure(code, f"Unexpected {type(error)}: {error}")
 
 
 class InProcessCall(grpc.aio.Call):

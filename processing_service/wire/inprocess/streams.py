@@ -63,7 +63,7 @@ async def _serve(method: Method, context: _StreamContext) -> None:
         raise
     except Exception as error:
         if not context.aborted:
-            raise unexpected(error, method) from error
+            raise unexpected(error, method, context) from error
     if context.code() is not grpc.StatusCode.OK:
         raise context.error()
 

@@ -59,7 +59,7 @@ class InProcessUnaryCall(InProcessCall, grpc.aio.UnaryUnaryCall[Any, Any]):
             reply: Any = handler.response_serializer(response) if handler.response_serializer else response
         except Exception as error:
             if self._cut is None and not context.aborted:
-                raise unexpected(error, method) from error
+                raise unexpected(error, method, context) from error
             reply = b""
         except asyncio.CancelledError:
             if self._cut is None:

@@ -60,7 +60,7 @@ class Edge:
         auth: Auth | None = None,
         in_flight: InFlight | None = None,
     ) -> None:
-        self._telemetry = telemetry
+        self.telemetry = telemetry
         self._limits = limits or DeadlineSettings()
         self._auth = auth
         self.in_flight = in_flight or InFlight()
@@ -74,7 +74,7 @@ class Edge:
     def _guard(self, method: str, work: Work, *, limited: bool) -> Work:
         counted = None if method.startswith(_OPEN) else self.in_flight
         auth = None if method.startswith(_PUBLIC) else self._auth
-        limits, telemetry = self._limits, self._telemetry
+        limits, telemetry = self._limits, self.telemetry
 
         async def call(request: Any, context: Context) -> Any:
             started = monotonic()
@@ -118,9 +118,8 @@ class Edge:
 class EdgeInterceptor(grpc.aio.ServerInterceptor):
     """The edge as the one interceptor of a grpc server."""
 
-    def __init__(self, edge: Edge, telemetry: Telemetry) -> None:
+    def __init__(self, edge: Edge) -> None:
         self._edge = edge
-        self._telemetry = telemetry
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -132,7 +131,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         if method not in self._wrapped:
             handler = await continuation(handler_call_details)
             if handler is None:
-                self._telemetry.emit(CallEnded("server", UNKNOWN_METHOD, Code.UNIMPLEMENTED, 0.0))
+                self._edge.telemetry.emit(CallEnded("server", UNKNOWN_METHOD, Code.UNIMPLEMENTED, 0.0))
                 return None
             self._wrapped[method] = self._edge.wrap(method, handler)
         return self._wrapped[method]
