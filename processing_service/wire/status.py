@@ -17,6 +17,7 @@ STATUS_LIMIT: Final = 3000
 
 _TEXT_LIMIT: Final = 1024
 _FACT_LIMIT: Final = 256
+_FACTS_LIMIT: Final = 1024
 _REASON_NAME: Final = "reason_name"
 _REASON_DOMAIN: Final = "reason_domain"
 Detail = TypeVar("Detail", bound=Message)
@@ -102,11 +103,24 @@ def clip(text: str, limit: int) -> str:
 
 
 def _error_info(error: CoordinatorError) -> details_pb2.ErrorInfo:
-    metadata = {key: clip(value, _FACT_LIMIT) for key, value in list(error.metadata.items())[:8]}
+    metadata = _first_facts(error.metadata)
     reason = error.reason_name
     if error.reason == ErrorReason.ERROR_REASON_FOREIGN and reason != "FOREIGN":
         metadata[_REASON_NAME], reason = reason, "FOREIGN"
     return details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
+
+
+def _first_facts(metadata: dict[str, str]) -> dict[str, str]:
+    """As many facts as there is room for, in their order."""
+    kept: dict[str, str] = {}
+    room = _FACTS_LIMIT
+    for key, value in metadata.items():
+        text = clip(value, _FACT_LIMIT)
+        room -= len(key) + len(text.encode())
+        if room < 0:
+            break
+        kept[key] = text
+    return kept
 
 
 def _precondition(error: CoordinatorError) -> details_pb2.PreconditionFailure:

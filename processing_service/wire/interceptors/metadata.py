@@ -15,11 +15,15 @@ Values = dict[str, Any]
 
 
 def read(metadata: Iterable[Any] | None) -> Values:
-    """The metadata by key, the last of equal ones; raises METADATA_INVALID for a text value that is not UTF-8."""
+    """The metadata by key, the last of equal ones; raises METADATA_INVALID for a text value that is not ASCII.
+
+    ASCII is all that gRPC allows, and it cannot be told from here what other bytes were: grpc reads those that are not
+    UTF-8 as Latin-1.
+    """
     values: Values = dict(metadata or ())
     for key, value in values.items():
-        if value.__class__ is bytes and not key.endswith("-bin"):
-            raise _invalid(key, "is not UTF-8; send text, or put bytes under a key that ends with -bin")
+        if not (value.__class__ is str and value.isascii()) and not key.endswith("-bin"):
+            raise _invalid(key, "is not ASCII text; put other bytes under a key that ends with -bin")
     return values
 
 
