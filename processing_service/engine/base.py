@@ -1,8 +1,8 @@
-"""What the engine needs from outside: StepRunner, OperationCatalog. What it needs of a store is in `store/base.py`."""
+"""The engine, and what it needs from outside. What it needs of a store is in `store/base.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest
     from google.protobuf.descriptor import Descriptor
 
+    from processing_service.engine.decide import Command
     from processing_service.engine.definitions import Definition
-    from processing_service.engine.records import Fault, Output
-    from processing_service.engine.state import Step
+    from processing_service.engine.live import Live
+    from processing_service.engine.records import Output, Plan
+    from processing_service.engine.state import State, Step
+    from processing_service.engine.store.base import Opened, SessionStart
 
 
 @dataclass(slots=True)
@@ -75,6 +78,32 @@ class StepRunner(Protocol):
         """Evaluates the outputs of the workflow: a serialised processing.v1.Session with outputs and payloads."""
 
 
+class Engine(Protocol):
+    """Runs sessions durably. The local one is `engine/local.py`."""
+
+    async def submit(
+        self, start: SessionStart, context: SessionContext, plan: Plan, holds: Sequence[bytes] = ()
+    ) -> tuple[Opened, Live | None]:
+        """Begins a session; durable on return. A request_id that was seen before gives the first one, and no live one.
+
+        Raises:
+            CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_*.
+        """
+
+    def live(self, session_id: str) -> Live | None:
+        """The session, if it runs in this process."""
+
+    def post(self, live: Live, command: Command) -> None:
+        """Gives a command to a live session, without waiting for anything."""
+
+    async def deliver(self, session_id: str, tenant: str, command: Command) -> State:
+        """Gives a command to a session, live or ended; its record is durable on return.
+
+        Raises:
+            CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class OperationType:
     """An operation as definitions are checked against it."""
@@ -105,9 +134,3 @@ class OperationCatalog(Protocol):
         Raises:
             CoordinatorError: FIELD_INVALID, with the nearest name.
         """
-
-
-class Failed(NamedTuple):
-    """A fault in place of a result."""
-
-    fault: Fault

@@ -209,6 +209,10 @@ class LocalEngine:
             await durable
         return state
 
+    def post(self, live: Live, command: Command) -> None:
+        """Gives a command to a live session, without waiting for anything; one that is not legal is refused there."""
+        self._spawn_all(live, self.feed(live, command))
+
     def feed(self, live: Live, event: Event) -> list[Job]:
         """Gives an event to `decide`, writes its records, cancels what is to be cancelled; what is to be done next."""
         decision = decide(live.plan, live.state, event)
@@ -357,8 +361,8 @@ class LocalEngine:
         """Takes no new session, waits for the running ones, then lets go: the store has them for the next start."""
         self._draining = True
         end = self._loop.time() + grace_s
-        while self._lives and self._loop.time() < end:
-            await asyncio.sleep(TICK_S)  # noqa: ASYNC110  # sessions end in many ways; the tick is how often we look
+        while self._lives and self._loop.time() < end:  # noqa: ASYNC110  # they end in many ways
+            await asyncio.sleep(TICK_S)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

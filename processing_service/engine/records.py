@@ -91,6 +91,11 @@ class Durability(IntEnum):
     RESULT = 2
     NONE = 3
 
+    @property
+    def stored(self) -> bool:
+        """True if there will be a record."""
+        return self is not Durability.NONE
+
 
 class Output(NamedTuple):
     """A result of a step: a message of `type_name`, its bytes inline or under their SHA-256 in the artifact store."""

@@ -94,13 +94,6 @@ class SessionFilter(NamedTuple):
     created_before_us: int = 0
 
 
-class StoredWorkflow(NamedTuple):
-    """A workflow as it is stored."""
-
-    workflow: Workflow
-    digest: bytes
-
-
 class SessionStore(Protocol):
     """Sessions and their histories. What is awaited is durable."""
 
@@ -152,7 +145,11 @@ class SessionStore(Protocol):
     async def unfinished(self) -> Sequence[tuple[SessionRow, list[Record]]]:
         """All sessions that have not ended; charges each a recovery."""
 
-    async def delete(self, session_id: str, tenant: str) -> bool:
+
+class SessionRemover(Protocol):
+    """Removes sessions and all that belongs to them."""
+
+    async def delete_session(self, session_id: str, tenant: str) -> bool:
         """Removes a session and its history; False if it is not there."""
 
 
@@ -168,6 +165,9 @@ class WorkflowStore(Protocol):
     async def page(self, tenant: str, after: str, limit: int, labels: Mapping[str, str]) -> Sequence[Workflow]:
         """Definitions behind that workflow_id, by workflow_id."""
 
+    async def ids(self, tenant: str) -> Sequence[str]:
+        """All workflow ids."""
+
     async def count(self, tenant: str) -> int:
         """How many there are."""
 
@@ -178,12 +178,15 @@ class WorkflowStore(Protocol):
 class RequestLog(Protocol):
     """request_id of mutating calls, by tenant and method, kept for 24 h."""
 
-    async def record(self, tenant: str, method: str, request_id: str, digest: bytes, subject: str) -> str | None:
-        """Notes a request; the first one's subject if it was seen before with the same digest, else None.
+    async def find(self, tenant: str, method: str, request_id: str, digest: bytes) -> str | None:
+        """Subject of the first request with that id and content; None if it is new.
 
         Raises:
             CoordinatorError: REQUEST_ID_REUSED with both digests.
         """
+
+    async def record(self, tenant: str, method: str, request_id: str, digest: bytes, subject: str, now_us: int) -> None:
+        """Notes a request that was carried out. Raises as `find`."""
 
 
 class ArtifactStore(Protocol):

@@ -1,0 +1,202 @@
+"""Use cases of sessions: execute a workflow, read, list and remove what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from coordinator.processing.v1 import processing_pb2 as pb
+from google.protobuf.struct_pb2 import Struct
+from processing_service.engine.bindings import parameter_values
+from processing_service.engine.definitions import Definition
+
+from instructors.artifacts import ArtifactInstructor
+from instructors.repeats import Repeats
+from instructors.sessions import SessionReader
+from instructors.views import session_of
+from processing_service.engine.base import Engine, StepCall
+from processing_service.engine.decide import Command
+from processing_service.engine.ids import check_id
+from processing_service.engine.live import Live
+from processing_service.engine.managers.sessions import Beginning, Parent, SessionManager, may_delete, request_digest
+from processing_service.engine.managers.workflows import WorkflowManager
+from processing_service.engine.records import Action, Durability
+from processing_service.engine.store.base import SessionRemover
+from processing_service.wire.callcontext import CallContext, current
+
+REPLY_MARGIN_US: Final = 150_000
+"""How long before the deadline of the call the reply goes out at the latest, in microseconds: 100 ms and a tick."""
+_FOREVER_US: Final = 1 << 62
+
+
+class ProcessingInstructor:
+    """Executes workflows.
+
+    Args:
+        remover: removes what is stored of a session.
+        reader: reads what is stored of a session.
+        now_us: microseconds since the Unix epoch.
+        owner: name of this coordinator.
+    """
+
+    def __init__(
+        self,
+        workflows: WorkflowManager,
+        sessions: SessionManager,
+        engine: Engine,
+        artifacts: ArtifactInstructor,
+        repeats: Repeats,
+        reader: SessionReader,
+        remover: SessionRemover,
+        now_us: Callable[[], int],
+        owner: str,
+    ) -> None:
+        self._workflows, self._sessions, self._engine = workflows, sessions, engine
+        self._artifacts, self._repeats, self._reader, self._remover = artifacts, repeats, reader, remover
+        self._now_us, self._owner = now_us, owner
+
+    async def handle_workflow_execute(
+        self, workflow_id: str, model_id: str = "", **params: Any
+    ) -> pb.PostWorkflowExecuteResponse:
+        """Executes a workflow in the foreground, with parameters by name. Raises as `execute`."""
+        parameters = Struct()
+        parameters.update(params)
+        request = pb.PostWorkflowExecuteRequest(workflow_id=workflow_id, model_id=model_id, parameters=parameters)
+        return await self.execute(request)
+
+    execute_distributed_workflow = handle_workflow_execute
+    """The brief's other name."""
+
+    async def execute(self, request: pb.PostWorkflowExecuteRequest) -> pb.PostWorkflowExecuteResponse:
+        """Starts a session; in the foreground the reply has its end, or how it stands shortly before the deadline.
+
+        Raises:
+            CoordinatorError: WORKFLOW_NOT_FOUND, FIELD_*, ARTIFACT_NOT_FOUND, SESSION_ALREADY_EXISTS,
+                REQUEST_ID_REUSED, SERVER_DRAINING, STORE_*.
+        """
+        call = current()
+        definition = await self._workflows.definition(call.tenant, request.workflow_id)
+        warnings = _check(definition, request)
+        if request.validate_only:
+            session = pb.Session(workflow_id=request.workflow_id, workflow_digest=definition.digest)
+            return pb.PostWorkflowExecuteResponse(session=session, warnings=warnings)
+        beginning, holds = await self._begin(request, definition, call)
+        opened, live = await self._engine.submit(*beginning, holds)
+        if live is None:
+            return await self._repeat(opened.session_id, request, call)
+        if not request.background:
+            await self._wait(live, request, call)
+        return pb.PostWorkflowExecuteResponse(session=self._view(beginning, live), warnings=warnings)
+
+    async def _begin(
+        self,
+        request: pb.PostWorkflowExecuteRequest,
+        definition: Definition,
+        call: CallContext,
+        parent: Parent | None = None,
+    ) -> tuple[Beginning, list[bytes]]:
+        digest = request_digest(request.SerializeToString(deterministic=True)) if request.request_id else b""
+        holds = await self._artifacts.store_payloads(request.payloads) if request.payloads else []
+        beginning = self._sessions.begin(
+            request,
+            definition,
+            digest=digest,
+            tenant=call.tenant,
+            traceparent=call.traceparent,
+            parent=parent,
+        )
+        return beginning, holds
+
+    async def _wait(self, live: Live, request: pb.PostWorkflowExecuteRequest, call: CallContext) -> None:
+        try:
+            await live.wait(self._until_us(call))
+        except asyncio.CancelledError:
+            if request.cancel_on_disconnect:
+                self._leave(live)
+            raise
+
+    def _leave(self, live: Live) -> None:
+        """Cancels a session whose caller has left."""
+        now_us = self._now_us()
+        command = Command(now_us, Action.CANCEL, now_us, actor="caller", comment="the caller left")
+        self._engine.post(live, command)
+
+    def _until_us(self, call: CallContext) -> int:
+        remaining = call.remaining()
+        return _FOREVER_US if remaining is None else self._now_us() + round(remaining * 1e6) - REPLY_MARGIN_US
+
+    def _view(self, beginning: Beginning, live: Live) -> pb.Session:
+        session = session_of(beginning.start, live.state, live.result, self._now_us(), self._owner)
+        if not live.state.state.terminal:
+            session.progress = live.fraction()
+        return session
+
+    async def _repeat(
+        self, session_id: str, request: pb.PostWorkflowExecuteRequest, call: CallContext
+    ) -> pb.PostWorkflowExecuteResponse:
+        """The answer to a request_id that came before: the session that it made, as it is now."""
+        live = self._engine.live(session_id)
+        if live is not None and not request.background:
+            await self._wait(live, request, call)
+        session = await self._reader.read(session_id, call.tenant)
+        return pb.PostWorkflowExecuteResponse(session=session, repeated_request=True)
+
+    async def start_child(
+        self, call: StepCall, request: pb.PostWorkflowExecuteRequest
+    ) -> pb.PostWorkflowExecuteResponse:
+        """Runs a session as a step of another; the step's key is its request_id, so a repeat finds the first.
+
+        Raises:
+            CoordinatorError: as `execute`; SESSION_TOO_DEEP.
+        """
+        above = call.session
+        live = self._engine.live(above.session_id)
+        durability = live.durability if live is not None else Durability.FULL
+        parent = Parent(above.session_id, above.depth, call.deadline_us, durability)
+        context = current()._replace(tenant=above.tenant, traceparent=above.traceparent, deadline=None)
+        definition = await self._workflows.definition(above.tenant, request.workflow_id)
+        _check(definition, request)
+        request.request_id = call.key if durability.stored else ""
+        beginning, holds = await self._begin(request, definition, context, parent)
+        opened, live = await self._engine.submit(*beginning, holds)
+        if live is None:
+            return await self._repeat(opened.session_id, request, context)
+        try:
+            await live.wait(_FOREVER_US)
+        except asyncio.CancelledError:
+            self._leave(live)
+            raise
+        return pb.PostWorkflowExecuteResponse(session=self._view(beginning, live))
+
+    async def delete(self, request: pb.DeleteProcessingSessionRequest) -> pb.DeleteProcessingSessionResponse:
+        """Removes a session that has ended; with force it is terminated first.
+
+        Raises:
+            CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL.
+        """
+        tenant, session_id = current().tenant, check_id("session_id", request.session_id)
+
+        async def act() -> pb.DeleteProcessingSessionResponse:
+            row = await self._reader.row(session_id, tenant)
+            if request.force and not row.state.terminal:
+                await self._terminate(session_id, tenant)
+            else:
+                may_delete(row)
+            await self._remover.delete_session(session_id, tenant)
+            return pb.DeleteProcessingSessionResponse()
+
+        async def again() -> pb.DeleteProcessingSessionResponse:
+            return pb.DeleteProcessingSessionResponse()
+
+        return await self._repeats.once(tenant, "DeleteProcessingSession", request, session_id, act, again)
+
+    async def _terminate(self, session_id: str, tenant: str) -> None:
+        now_us = self._now_us()
+        command = Command(now_us, Action.TERMINATE, now_us, actor=current().actor, comment="deleted with force")
+        await self._engine.deliver(session_id, tenant, command)
+
+
+def _check(definition: Definition, request: pb.PostWorkflowExecuteRequest) -> list[str]:
+    """Warnings about the parameters of a request. Raises CoordinatorError: FIELD_*."""
+    return parameter_values(definition.workflow, request)[1]

@@ -1,0 +1,57 @@
+"""Calls that come twice: the same request_id with the same content gives the first answer again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from processing_service.engine.ids import check_id
+from processing_service.engine.managers.sessions import request_digest
+from processing_service.engine.store.base import RequestLog
+
+Reply = TypeVar("Reply", bound=Message)
+
+
+class Repeatable(Protocol):
+    """A request that has a request_id."""
+
+    request_id: str
+
+    def SerializeToString(self, deterministic: bool = False) -> bytes: ...
+
+
+class Repeats:
+    """Looks a request up before it is carried out, and notes it afterwards."""
+
+    def __init__(self, log: RequestLog, now_us: Callable[[], int]) -> None:
+        self._log, self._now_us = log, now_us
+
+    async def once(
+        self,
+        tenant: str,
+        method: str,
+        request: Repeatable,
+        subject: str,
+        act: Callable[[], Awaitable[Reply]],
+        again: Callable[[], Awaitable[Reply]],
+    ) -> Reply:
+        """The reply of `act`, or of `again` if the request was carried out before.
+
+        Args:
+            method: name of the RPC.
+            subject: what the request is about.
+
+        Raises:
+            CoordinatorError: REQUEST_ID_REUSED if the content was another; FIELD_INVALID.
+        """
+        if not request.request_id:
+            return await act()
+        check_id("request_id", request.request_id)
+        digest = request_digest(request.SerializeToString(deterministic=True))
+        if await self._log.find(tenant, method, request.request_id, digest) is not None:
+            return await again()
+        reply = await act()
+        await self._log.record(tenant, method, request.request_id, digest, subject, self._now_us())
+        return reply

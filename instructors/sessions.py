@@ -1,0 +1,154 @@
+"""Reads what is stored of sessions: one, many, their histories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+from coordinator.processing.v1 import processing_pb2 as pb
+
+from instructors.views import event_of, row_view, session_of, steps_of
+from processing_service.engine.base import Engine
+from processing_service.engine.managers.sessions import SessionManager
+from processing_service.engine.pages import make_token, page_size, read_token
+from processing_service.engine.records import Plan, Record, SessionState
+from processing_service.engine.state import State, initial, restore
+from processing_service.engine.store.base import ArtifactStore, SessionFilter, SessionRow, SessionStore
+from processing_service.wire.callcontext import current
+from processing_service.wire.errors import Code, CoordinatorError
+
+
+class SessionReader:
+    """Shows sessions as they are durable.
+
+    Args:
+        artifacts: where results go that somebody asks for and that were small enough to stand in the history.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        sessions: SessionManager,
+        engine: Engine,
+        artifacts: ArtifactStore,
+        now_us: Callable[[], int],
+        owner: str,
+    ) -> None:
+        self._store, self._sessions, self._engine, self._artifacts = store, sessions, engine, artifacts
+        self._now_us, self._owner = now_us, owner
+
+    async def row(self, session_id: str, tenant: str) -> SessionRow:
+        """What the store has of a session. Raises CoordinatorError: SESSION_NOT_FOUND, SESSION_NOT_STORED."""
+        live = self._engine.live(session_id)
+        if live is not None and not live.number:
+            raise _not_stored(session_id)
+        return await self._store.read(session_id, tenant)
+
+    async def read(self, session_id: str, tenant: str) -> pb.Session:
+        """A session with its steps. Raises as `row`."""
+        await self.row(session_id, tenant)
+        session, _ = await self.snapshot(session_id, tenant, keep_results=True)
+        return session
+
+    async def snapshot(
+        self, session_id: str, tenant: str, *, keep_results: bool = False
+    ) -> tuple[pb.Session, Mapping[int, str]]:
+        """A session with its steps, and step_id by index.
+
+        Args:
+            keep_results: put small results into the artifact store, so that their references can be followed.
+        """
+        row, records = await self._store.load(session_id, tenant)
+        try:
+            definition = self._sessions.definition_of(row)
+        except CoordinatorError:  # an operation is gone: the session is shown without its steps
+            return row_view(row, self._now_us(), self._owner), {}
+        state = restored(row, definition.plan, records)
+        session = session_of(row.start, state, row.result, self._now_us(), self._owner)
+        session.steps.extend(steps_of(definition, state))
+        if live := self._engine.live(session_id):
+            session.progress = live.fraction()
+        if keep_results:
+            for step in state.steps:
+                if step.output is not None and not step.output.digest:
+                    await self._artifacts.put(step.output.data, type_name=step.output.type_name)
+        return session, {index: step.step_id for index, step in enumerate(definition.plan.steps)}
+
+    async def page(self, request: pb.GetProcessingSessionsRequest) -> pb.GetProcessingSessionsResponse:
+        """Sessions, newest first. Raises CoordinatorError: PAGE_TOKEN_INVALID, FIELD_INVALID."""
+        size = page_size(request.page_size)
+        asked = pb.GetProcessingSessionsRequest()
+        asked.CopyFrom(request)
+        asked.ClearField("page_size")
+        asked.ClearField("page_token")
+        which = asked.SerializeToString(deterministic=True)
+        before = int(read_token(which, request.page_token) or 0)
+        chosen = _filter(request, current().tenant)
+        rows = await self._store.page(chosen, before, size + 1)
+        now_us = self._now_us()
+        response = pb.GetProcessingSessionsResponse(
+            sessions=[row_view(row, now_us, self._owner) for row in rows[:size]]
+        )
+        if len(rows) > size:
+            response.next_page_token = make_token(which, str(rows[size - 1].number))
+        total = await self._store.count(chosen)
+        if total is not None:
+            response.total_count = total
+        return response
+
+    async def events(self, request: pb.GetProcessingSessionEventsRequest) -> pb.GetProcessingSessionEventsResponse:
+        """History, oldest first. Raises as `row`; SEQUENCE_OUT_OF_RANGE, PAGE_TOKEN_INVALID."""
+        tenant, size = current().tenant, page_size(request.page_size)
+        row = await self.row(request.session_id, tenant)
+        check_sequence(request.after_sequence, row.last_sequence)
+        which = request.session_id.encode()
+        after = int(read_token(which, request.page_token) or request.after_sequence)
+        records = await self._store.records(request.session_id, tenant, after, size + 1)
+        _, step_ids = await self.snapshot(request.session_id, tenant)
+        response = pb.GetProcessingSessionEventsResponse(
+            events=[event_of(record, request.session_id, step_ids) for record in records[:size]]
+        )
+        if len(records) > size:
+            response.next_page_token = make_token(which, str(records[size - 1].sequence))
+        return response
+
+
+def restored(row: SessionRow, plan: Plan, records: Iterable[Record]) -> State:
+    """The state that a history tells."""
+    start = row.start
+    return restore(plan, initial(start.session_id, plan, start.created_us, start.budget_us), records)
+
+
+def check_sequence(after: int, last: int) -> None:
+    """Raises CoordinatorError: SEQUENCE_OUT_OF_RANGE if `after` is past the end of the history."""
+    if not 0 <= after <= last:
+        raise CoordinatorError(
+            Code.OUT_OF_RANGE,
+            ErrorReason.ERROR_REASON_SEQUENCE_OUT_OF_RANGE,
+            f"after_sequence {after} is outside of the history, which ends with {last}",
+            metadata={"after_sequence": str(after), "last_sequence": str(last)},
+        )
+
+
+def _not_stored(session_id: str) -> CoordinatorError:
+    return CoordinatorError(
+        Code.NOT_FOUND,
+        ErrorReason.ERROR_REASON_SESSION_NOT_STORED,
+        f"session {session_id!r} runs with durability NONE: there is no record of it; start it with FULL",
+        metadata={"resource_type": "session", "resource_name": session_id},
+    )
+
+
+def _filter(request: pb.GetProcessingSessionsRequest, tenant: str) -> SessionFilter:
+    selector = request.selector
+    return SessionFilter(
+        tenant=tenant,
+        workflow_id=selector.workflow_id,
+        model_id=selector.model_id,
+        batch_id=selector.batch_id,
+        parent_session_id=request.parent_session_id,
+        states=tuple(SessionState(state) for state in selector.states if state),
+        labels=tuple(sorted(selector.labels.items())),
+        created_after_us=request.created_after.ToMicroseconds() if request.HasField("created_after") else 0,
+        created_before_us=request.created_before.ToMicroseconds() if request.HasField("created_before") else 0,
+    )

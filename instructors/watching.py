@@ -1,0 +1,88 @@
+"""Watches sessions: a snapshot, then every event in order, and progress between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+from coordinator.processing.v1 import processing_pb2 as pb
+
+from instructors.sessions import SessionReader, check_sequence
+from instructors.views import event_of
+from processing_service.engine.base import Engine
+from processing_service.engine.live import Live
+from processing_service.engine.records import Kind, Record, StepState
+from processing_service.engine.store.base import SessionStore
+from processing_service.wire.callcontext import current
+
+_EVENTS: Final = 500
+"""Events that are read at a time."""
+_PROGRESS_S: Final = 0.1
+"""Progress is told this often, in seconds, at most."""
+
+
+class SessionWatch:
+    """Follows histories. The store is the only source of events, so a watcher sees what is durable."""
+
+    def __init__(self, store: SessionStore, reader: SessionReader, engine: Engine) -> None:
+        self._store, self._reader, self._engine = store, reader, engine
+
+    async def watch(
+        self, request: pb.WatchProcessingSessionRequest
+    ) -> AsyncIterator[pb.WatchProcessingSessionResponse]:
+        """The updates of a session until its end. Raises CoordinatorError: SESSION_NOT_FOUND, SEQUENCE_OUT_OF_RANGE."""
+        session_id, tenant = request.session_id, current().tenant
+        await self._reader.row(session_id, tenant)
+        snapshot, step_ids = await self._reader.snapshot(session_id, tenant)
+        after = request.after_sequence if request.HasField("after_sequence") else snapshot.last_sequence
+        check_sequence(after, snapshot.last_sequence)
+        yield pb.WatchProcessingSessionResponse(snapshot=snapshot)
+        if snapshot.state >= pb.SESSION_STATE_SUCCEEDED and after == snapshot.last_sequence:
+            return
+        async for update in self._follow(session_id, tenant, after, step_ids):
+            yield update
+
+    async def _follow(
+        self, session_id: str, tenant: str, after: int, step_ids: Mapping[int, str]
+    ) -> AsyncIterator[pb.WatchProcessingSessionResponse]:
+        told = ""
+        while True:
+            changed = asyncio.ensure_future(self._store.changed(session_id))
+            await asyncio.sleep(0)  # it listens before we read, so nothing falls between
+            try:
+                records = await self._store.records(session_id, tenant, after, _EVENTS)
+                for record in records:
+                    yield pb.WatchProcessingSessionResponse(event=event_of(record, session_id, step_ids))
+                if records:
+                    after = records[-1].sequence
+                    if await self._is_over(records[-1], session_id, tenant):
+                        return
+                    continue
+                live = self._engine.live(session_id)
+                if live is not None and (text := _progress(live)) != told:
+                    told = text
+                    yield pb.WatchProcessingSessionResponse(session_progress=_message(live))
+                await asyncio.wait({changed}, timeout=_PROGRESS_S if live is not None else None)
+            finally:
+                changed.cancel()
+
+    async def _is_over(self, last: Record, session_id: str, tenant: str) -> bool:
+        """True after the event that ends the last attempt."""
+        if last.kind is not Kind.SESSION_ENDED:
+            return False
+        return (await self._store.read(session_id, tenant)).last_sequence == last.sequence
+
+
+def _message(live: Live) -> pb.SessionProgress:
+    running = next((i for i, step in enumerate(live.state.steps) if step.state is StepState.RUNNING), -1)
+    return pb.SessionProgress(
+        fraction=live.fraction(),
+        step_id=live.plan.steps[running].step_id if running >= 0 else "",
+        in_flight_count=live.state.in_flight,
+        message=next((said.message for said in live.progress.values() if said.message), ""),
+    )
+
+
+def _progress(live: Live) -> str:
+    return f"{live.fraction():.4f} {live.state.in_flight}"

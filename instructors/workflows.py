@@ -1,0 +1,81 @@
+"""Use cases of workflow definitions."""
+
+from __future__ import annotations
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+from coordinator.processing.v1 import processing_pb2 as pb
+from processing_service.engine.definitions import Definition, compile_definition, parse_definition, to_source
+
+from instructors.repeats import Repeats
+from processing_service.engine.base import OperationCatalog
+from processing_service.engine.managers.workflows import WorkflowManager
+from processing_service.engine.pages import make_token, page_size, read_token
+from processing_service.wire.callcontext import current
+from processing_service.wire.errors import invalid
+
+
+class WorkflowInstructor:
+    """Puts, reads, lists and removes definitions."""
+
+    def __init__(self, workflows: WorkflowManager, catalog: OperationCatalog, repeats: Repeats) -> None:
+        self._workflows, self._catalog, self._repeats = workflows, catalog, repeats
+
+    async def put(self, request: pb.PutProcessingWorkflowRequest) -> pb.PutProcessingWorkflowResponse:
+        """Checks a definition and stores it. Raises CoordinatorError: WORKFLOW_INVALID, FIELD_REQUIRED."""
+        definition, warnings = self._compile(request)
+        if request.validate_only:
+            return pb.PutProcessingWorkflowResponse(workflow=definition.workflow, warnings=warnings)
+        tenant, workflow_id = current().tenant, definition.workflow.workflow_id
+
+        async def act() -> pb.PutProcessingWorkflowResponse:
+            stored, changed = await self._workflows.put(tenant, definition)
+            return pb.PutProcessingWorkflowResponse(workflow=stored, changed=changed, warnings=warnings)
+
+        async def again() -> pb.PutProcessingWorkflowResponse:
+            stored = await self._workflows.read(tenant, workflow_id)
+            return pb.PutProcessingWorkflowResponse(workflow=stored, warnings=warnings)
+
+        return await self._repeats.once(tenant, "PutProcessingWorkflow", request, workflow_id, act, again)
+
+    def _compile(self, request: pb.PutProcessingWorkflowRequest) -> tuple[Definition, list[str]]:
+        match request.WhichOneof("definition"):
+            case "workflow":
+                return compile_definition(request.workflow, self._catalog), []
+            case "source":
+                return parse_definition(request.source, self._catalog)
+            case _:
+                text = "set `workflow`, or `source` with YAML or JSON"
+                raise invalid(ErrorReason.ERROR_REASON_FIELD_REQUIRED, "definition", text)
+
+    async def read(self, request: pb.GetProcessingWorkflowRequest) -> pb.GetProcessingWorkflowResponse:
+        """One definition, as message and as YAML. Raises CoordinatorError: WORKFLOW_NOT_FOUND."""
+        workflow = await self._workflows.read(current().tenant, request.workflow_id)
+        return pb.GetProcessingWorkflowResponse(workflow=workflow, source=to_source(workflow))
+
+    async def page(self, request: pb.GetProcessingWorkflowsRequest) -> pb.GetProcessingWorkflowsResponse:
+        """Definitions by workflow_id, without steps. Raises CoordinatorError: PAGE_TOKEN_INVALID."""
+        tenant, size = current().tenant, page_size(request.page_size)
+        which = pb.GetProcessingWorkflowsRequest(labels=request.labels).SerializeToString(deterministic=True)
+        after = read_token(which, request.page_token)
+        found = list(await self._workflows.page(tenant, after, size + 1, request.labels))
+        response = pb.GetProcessingWorkflowsResponse(workflows=found[:size])
+        for workflow in response.workflows:
+            workflow.ClearField("steps")
+        if len(found) > size:
+            response.next_page_token = make_token(which, found[size - 1].workflow_id)
+        if not request.labels:
+            response.total_count = await self._workflows.count(tenant)
+        return response
+
+    async def delete(self, request: pb.DeleteProcessingWorkflowRequest) -> pb.DeleteProcessingWorkflowResponse:
+        """Removes a definition. Raises CoordinatorError: WORKFLOW_NOT_FOUND."""
+        tenant, workflow_id = current().tenant, request.workflow_id
+
+        async def act() -> pb.DeleteProcessingWorkflowResponse:
+            await self._workflows.delete(tenant, workflow_id)
+            return pb.DeleteProcessingWorkflowResponse()
+
+        async def again() -> pb.DeleteProcessingWorkflowResponse:
+            return pb.DeleteProcessingWorkflowResponse()
+
+        return await self._repeats.once(tenant, "DeleteProcessingWorkflow", request, workflow_id, act, again)

@@ -1,0 +1,54 @@
+"""Ids: the shape that callers may choose, and server-made ones that sort by time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+
+from processing_service.wire.errors import invalid
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_WORKFLOW_ID: Final = re.compile(r"[a-z]+[0-9]*(-[a-z]+[0-9]*)*")
+_RANDOM_BYTES: Final = 5
+
+
+class TimeOrderedIds:
+    """Makes ids of 24 hexadecimal digits: 12 of milliseconds, 2 that count within one, 10 random.
+
+    Ids made later sort later (as RFC 9562 version 7), so that an index grows at its end.
+    """
+
+    def __init__(self, now_us: Callable[[], int], random_bytes: Callable[[int], bytes]) -> None:
+        self._now_us, self._random_bytes = now_us, random_bytes
+        self._last = 0
+
+    def __call__(self) -> str:
+        """The next id."""
+        moment = (self._now_us() // 1000) << 8
+        self._last = max(moment, self._last + 1)
+        return f"{self._last:014x}{self._random_bytes(_RANDOM_BYTES).hex()}"
+
+
+def check_id(field_path: str, value: str) -> str:
+    """The value, if it is a valid id of a session, batch, item or request.
+
+    Raises:
+        CoordinatorError: FIELD_INVALID.
+    """
+    if not _ID.fullmatch(value):
+        text = (
+            f"{value[:40]!r} is not an id: at most 128 letters, digits, '.', '_' and '-', the first a letter or digit"
+        )
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, field_path, text)
+    return value
+
+
+def check_workflow_id(field_path: str, value: str) -> str:
+    """The value, if it is a valid workflow_id. Raises CoordinatorError: FIELD_INVALID."""
+    if not _WORKFLOW_ID.fullmatch(value):
+        text = f"{value[:40]!r} is not a workflow_id: lower-case words, digits only at their ends, joined by '-'"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, field_path, text)
+    return value

@@ -1,0 +1,210 @@
+"""Sessions: how one may begin, and when one may go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Workflow
+
+from processing_service.engine.base import SessionContext
+from processing_service.engine.definitions import Definition
+from processing_service.engine.ids import check_id
+from processing_service.engine.managers.workflows import WorkflowManager
+from processing_service.engine.records import Durability, Plan
+from processing_service.engine.store.base import SessionRow, SessionStart
+from processing_service.wire.errors import Code, CoordinatorError, invalid
+
+MAX_DEPTH: Final = 8
+"""Sessions inside sessions, at most."""
+_MAX_LABELS: Final = 32
+_MAX_LABEL_CHARACTERS: Final = 256
+_DEFAULT_PRIORITY: Final = 5
+_PRIORITIES: Final = range(11)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """Bounds of sessions."""
+
+    default_timeout_s: float = 600.0
+    """Budget of a session whose caller and workflow name none, in seconds."""
+    max_timeout_s: float = 7 * 24 * 3600.0
+    """Longest budget, in seconds."""
+
+
+class Parent(NamedTuple):
+    """The session whose step another is."""
+
+    session_id: str
+    depth: int
+    deadline_us: int
+    durability: Durability
+
+
+class Beginning(NamedTuple):
+    """A session that may begin."""
+
+    start: SessionStart
+    context: SessionContext
+    plan: Plan
+
+
+class SessionManager:
+    """Guards the rules of a session's beginning and end.
+
+    Args:
+        ids: makes session ids.
+        now_us: microseconds since the Unix epoch.
+    """
+
+    def __init__(
+        self,
+        workflows: WorkflowManager,
+        settings: SessionSettings,
+        ids: Callable[[], str],
+        now_us: Callable[[], int],
+    ) -> None:
+        self._workflows, self._settings, self._ids, self._now_us = workflows, settings, ids, now_us
+
+    def begin(
+        self,
+        request: PostWorkflowExecuteRequest,
+        definition: Definition,
+        *,
+        digest: bytes,
+        tenant: str,
+        traceparent: str,
+        parent: Parent | None = None,
+    ) -> Beginning:
+        """The session that a request asks for.
+
+        Args:
+            digest: SHA-256 of the request as it came.
+            parent: the session whose step it is.
+
+        Raises:
+            CoordinatorError: FIELD_INVALID, SESSION_TOO_DEEP.
+        """
+        durability = _durability(request, parent)
+        depth = parent.depth + 1 if parent else 0
+        if depth > MAX_DEPTH:
+            raise _too_deep(depth)
+        session_id = check_id("session_id", request.session_id) if request.session_id else self._ids()
+        now_us = self._now_us()
+        start = SessionStart(
+            session_id=session_id,
+            tenant=tenant,
+            workflow_id=definition.workflow.workflow_id,
+            definition_digest=bytes.fromhex(definition.digest),
+            definition=definition.source,
+            request=request.SerializeToString(),
+            created_us=now_us,
+            budget_us=self._budget_us(request, definition.workflow, parent, now_us),
+            request_id=request.request_id
+            if parent or not request.request_id
+            else check_id("request_id", request.request_id),
+            request_digest=digest if request.request_id else b"",
+            model_id=request.model_id,
+            priority=_priority(request.priority),
+            admission_class=request.admission_class,
+            durability=durability,
+            labels=_labels(request),
+            parent_session_id=parent.session_id if parent else "",
+            depth=depth,
+            traceparent=traceparent,
+        )
+        context = SessionContext(session_id, tenant, definition, request, depth, traceparent)
+        return Beginning(start, context, definition.plan)
+
+    def _budget_us(
+        self, request: PostWorkflowExecuteRequest, workflow: Workflow, parent: Parent | None, now_us: int
+    ) -> int:
+        longest = round(self._settings.max_timeout_s * 1e6)
+        if request.HasField("timeout"):
+            asked = request.timeout.ToMicroseconds()
+            if not 0 < asked <= longest:
+                text = f"must be more than 0 s and at most {self._settings.max_timeout_s:g} s"
+                raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "timeout", text)
+        elif workflow.HasField("timeout"):
+            asked = min(workflow.timeout.ToMicroseconds(), longest)
+        else:
+            asked = round(self._settings.default_timeout_s * 1e6)
+        return min(asked, parent.deadline_us - now_us) if parent else asked
+
+    def revive(self, row: SessionRow) -> tuple[SessionContext, Plan]:
+        """Context and plan of a stored session. Raises CoordinatorError: WORKFLOW_INVALID if an operation is gone."""
+        start = row.start
+        definition = self.definition_of(row)
+        request = PostWorkflowExecuteRequest.FromString(start.request)
+        context = SessionContext(start.session_id, start.tenant, definition, request, start.depth, start.traceparent)
+        return context, definition.plan
+
+    def definition_of(self, row: SessionRow) -> Definition:
+        """The definition that a stored session started with. Raises as `revive`."""
+        workflow = Workflow.FromString(row.start.definition)
+        workflow.digest = row.start.definition_digest.hex()
+        return self._workflows.compiled(workflow)
+
+
+def may_delete(row: SessionRow) -> None:
+    """Raises CoordinatorError: SESSION_STATE_ILLEGAL for a session that has not ended."""
+    if not row.state.terminal:
+        raise CoordinatorError(
+            Code.FAILED_PRECONDITION,
+            ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL,
+            f"session {row.start.session_id!r} is {row.state.name}; cancel it first, or delete it with force",
+            metadata={"session_id": row.start.session_id, "state": row.state.name, "legal_actions": "force"},
+        )
+
+
+def request_digest(request: bytes) -> bytes:
+    """SHA-256 by which two requests with one request_id are compared."""
+    return hashlib.sha256(request).digest()
+
+
+def _durability(request: PostWorkflowExecuteRequest, parent: Parent | None) -> Durability:
+    if parent is not None and parent.durability is Durability.NONE:
+        return Durability.NONE
+    asked = Durability(request.durability or Durability.FULL)
+    if asked is Durability.FULL:
+        return asked
+    if request.background:
+        text = f"{asked.name} is for the foreground: a background session is known by its record"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "durability", text)
+    if asked is Durability.NONE:
+        if request.request_id:
+            text = "NONE stores nothing, so a request_id cannot be kept"
+            raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "durability", text)
+        return asked
+    # The start is not waited for only where it cannot clash with another.
+    return Durability.FULL if request.request_id or request.session_id else asked
+
+
+def _too_deep(depth: int) -> CoordinatorError:
+    return CoordinatorError(
+        Code.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_SESSION_TOO_DEEP,
+        f"sessions may be nested {MAX_DEPTH} deep, this one would be {depth}; does a workflow call itself?",
+        metadata={"depth": str(depth), "max_depth": str(MAX_DEPTH)},
+    )
+
+
+def _priority(asked: int) -> int:
+    if asked not in _PRIORITIES:
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "priority", "must be from 1 to 10, or 0 for 5")
+    return asked or _DEFAULT_PRIORITY
+
+
+def _labels(request: PostWorkflowExecuteRequest) -> str:
+    if not request.labels:
+        return ""
+    labels = dict(request.labels)
+    if len(labels) > _MAX_LABELS or any(len(key) + len(value) > _MAX_LABEL_CHARACTERS for key, value in labels.items()):
+        text = f"at most {_MAX_LABELS} labels of {_MAX_LABEL_CHARACTERS} characters each"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "labels", text)
+    return json.dumps(labels, sort_keys=True, ensure_ascii=False)
