@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -19,13 +19,17 @@ _SURE: Final = (20, 150, 90)
 _UNSURE: Final = (215, 90, 30)
 _PAPER: Final = 255
 _WEIGHT: Final = 450
-_MAX_TEXT: Final = 1000
+_MAX_TEXT: Final = 300
 
 # Share of a region's height that a font's em takes.
 _FILL: Final = 0.72
+
 # How far the baseline lies below the middle of a line, in ems.
 _DROP: Final = 0.36
-_PARALLEL: Final = 1.0
+
+# Letters are drawn this many times larger than they are shown, up to this many rows a line.
+_OVERSAMPLING: Final = 3
+_MAX_ROWS: Final = 256
 
 
 def annotate(operation: pb.AnnotateOperation, settings: PostprocessingSettings) -> pb.AnnotateResult:
@@ -66,40 +70,33 @@ def _colour(operation: pb.AnnotateOperation, index: int) -> tuple[int, int, int]
 
 
 def _outline(canvas: Array, quad: Array, colour: tuple[int, int, int]) -> None:
-    thickness = max(1, round(min(canvas.shape[:2]) / 700))
+    thickness = max(1, round(min(canvas.shape[:2]) / 900))
     cv2.polylines(canvas, [np.rint(quad).astype(np.int32)], True, colour, thickness, cv2.LINE_AA)
 
 
 def _write(paper: Array, quad: Array, text: str) -> None:
     """Writes a text into a region, as large as it fits, at the region's angle."""
-    text = "".join(c if c.isprintable() else " " for c in text[:_MAX_TEXT])
     width, height = (round(side) for side in size_of(quad))
-    if abs(quad[0, 1] - quad[1, 1]) <= _PARALLEL and quad[0, 0] < quad[1, 0]:
-        _write_level(paper, (quad[0] + quad[3]) / 2, width, height, text)
-        return
     left, top = np.maximum(np.floor(quad.min(axis=0)), 0).astype(int).tolist()
     right, bottom = np.minimum(np.ceil(quad.max(axis=0)) + 1, paper.shape[1::-1]).astype(int).tolist()
     if left >= right or top >= bottom or width * height > paper.shape[0] * paper.shape[1]:
         return
-    strip = np.full((height, width, 3), _PAPER, np.uint8)
-    _write_level(strip, np.array((0, height / 2)), width, height, text)
+    strip = _strip(text, width, height)
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     matrix = cv2.getPerspectiveTransform(corners, quad - np.array((left, top), np.float32))
-    size = (right - left, bottom - top)
-    warped = cv2.warpPerspective(strip, matrix, size, flags=cv2.INTER_AREA, borderValue=(_PAPER,) * 3)
-    np.minimum(paper[top:bottom, left:right], warped, out=paper[top:bottom, left:right])
+    written = cv2.warpPerspective(strip, matrix, (right - left, bottom - top), borderValue=(_PAPER,) * 3)
+    place = paper[top:bottom, left:right]
+    np.minimum(place, written, out=place)
 
 
-def _write_level(canvas: Array, start: Array, width: int, height: int, text: str) -> None:
+def _strip(text: str, width: int, height: int) -> Array:
+    """A strip of paper with the text on it: drawn larger and then made smaller, for even spacing and soft edges."""
+    text = "".join(c if c.isprintable() else " " for c in text[:_MAX_TEXT])
     face = cv2.FontFace("sans")
-    size = max(4, round(height * _FILL))
-    needed = _width_of(text, face, size)
-    if needed > width:
-        size = max(4, int(size * width / needed))
-    left, middle = start.tolist()
-    cv2.putText(canvas, text, (round(left), round(middle + _DROP * size)), _INK, face, size, _WEIGHT)
-
-
-def _width_of(text: str, face: Any, size: int) -> int:
-    width: int = cv2.getTextSize((0, 0), text, (0, 0), face, size, _WEIGHT)[2]
-    return width
+    rows = min(height * _OVERSAMPLING, _MAX_ROWS)
+    size = max(4, round(rows * _FILL))
+    needed: int = cv2.getTextSize((0, 0), text, (0, 0), face, size, _WEIGHT)[2]
+    large = np.full((rows, max(needed, round(width * rows / height)), 3), _PAPER, np.uint8)
+    cv2.putText(large, text, (0, round(rows / 2 + _DROP * size)), _INK, face, size, _WEIGHT)
+    strip: Array = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
+    return strip

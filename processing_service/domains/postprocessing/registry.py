@@ -24,7 +24,7 @@ from processing_service.domains.postprocessing import (
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
 
 _SMALL_TENSOR: Final = 1 << 14
-_SMALL_LIST: Final = 100
+_SMALL_LIST: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
