@@ -74,7 +74,11 @@ class Reader:
         )
         decoded = run("ctc_decode", decoding)
         collecting = pb.CollectLinesOperation(
-            regions=regions, texts=decoded.texts, confidences=decoded.confidences, min_confidence=0.5
+            regions=regions,
+            texts=decoded.texts,
+            confidences=decoded.confidences,
+            min_confidence=0.5,
+            upside_down=upside_down,
         )
         return image, run("collect_lines", collecting), upside_down
 
@@ -91,23 +95,21 @@ def to_lines(result: pb.CollectLinesResult) -> Iterator[Line]:
 
 
 @pytest.fixture(scope="module")
-def reader() -> Reader:
-    folder = os.environ.get("RAPIDOCR_MODELS")
-    found = [Path(folder)] if folder else sorted(REPOSITORY.glob(".cache/*/rapidocr/models"))
-    if not found:
-        pytest.skip("the models of the package rapidocr are not installed: run `make models`")
-    return Reader(found[0])
+def reader(model_packages: Path) -> Reader:
+    return Reader(model_packages / "rapidocr" / "models")
 
 
 @pytest.mark.slow
 def test_the_shipped_pages_are_read(reader):
-    """Rendered pages have at most 0.3 % wrong characters, photographs at most 1 %, and no line is missed."""
+    """Rendered pages have at most 0.3 % wrong characters, photographs 1 %; no line is missed or out of order."""
     totals = {"rendered": Score(), "photo": Score()}
     for page in PAGES:
         truth = read_truth(page.with_suffix(".json"))
         _, result, upside_down = reader.read(page.read_bytes())
         totals[truth.kind] += score_page(truth, to_lines(result))
         assert upside_down == page.stem.endswith("turned")
+        if "columns" not in page.stem:
+            assert result.text.splitlines()[-1] == truth.lines[-1].text
 
     assert totals["rendered"].error_rate <= 0.003
     assert totals["photo"].error_rate <= 0.01

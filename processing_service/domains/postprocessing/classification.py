@@ -46,9 +46,11 @@ def top_k(operation: pb.TopKOperation, _: PostprocessingSettings) -> pb.TopKResu
     Raises:
         CoordinatorError: FIELD_INVALID, TENSOR_INVALID.
     """
-    values = to_array(operation.tensor, "top_k.tensor").reshape(-1).astype(np.float64)
+    values = to_array(operation.tensor, "top_k.tensor").reshape(-1)
     if operation.top_k < 0:
         raise invalid_field("top_k.top_k", f"{operation.top_k} is negative")
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN too
+        values = values.astype(np.float64)
     best = np.argsort(-values, kind="stable")[: operation.top_k or _TOP_K].tolist()
     labels = operation.labels
     return pb.TopKResult(

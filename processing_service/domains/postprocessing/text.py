@@ -49,7 +49,8 @@ def _confidence(operation: pb.CtcDecodeOperation, index: int, steps: int, kept: 
     probabilities = _steps(operation.probabilities[index], field_path, "f")
     if probabilities.size != steps:
         raise _invalid_tensor(field_path, f"{probabilities.size} steps, but class_indices[{index}] has {steps}")
-    return float(probabilities[kept].mean())
+    with np.errstate(all="ignore"):  # NaN and infinity go in, NaN comes out
+        return float(probabilities[kept].mean(dtype=np.float64))
 
 
 @lru_cache(maxsize=8)
@@ -93,4 +94,14 @@ def collect_lines(operation: pb.CollectLinesOperation, _: PostprocessingSettings
         for region, text, confidence in zip(operation.regions, operation.texts, operation.confidences, strict=True)
         if text and confidence >= operation.min_confidence
     ]
+    if operation.upside_down:
+        lines = [_turn_round(line) for line in reversed(lines)]
     return pb.CollectLinesResult(lines=lines, text="\n".join(line.text for line in lines))
+
+
+def _turn_round(line: pb.TextLine) -> pb.TextLine:
+    """The line with its corners clockwise from the opposite one."""
+    corners = line.region.corners
+    half = len(corners) // 2
+    region = pb.Region(corners=[*corners[half:], *corners[:half]], score=line.region.score)
+    return pb.TextLine(region=region, text=line.text, confidence=line.confidence)

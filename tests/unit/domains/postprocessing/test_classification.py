@@ -65,7 +65,10 @@ def test_the_largest_values_come_first():
 
 def test_not_a_number_comes_last():
     """NaN is never the best class."""
-    assert [index for index, *_ in best(np.array([np.nan, 1, 2], np.float32))] == [2, 1, 0]
+    signalling = np.array([0x7F807F80, 0, 0], np.uint32).view(np.float32)
+
+    for nan in (np.array([np.nan, 0, 0], np.float32), signalling):
+        assert [index for index, *_ in best(nan)] == [1, 2, 0]
 
 
 @given(st.lists(st.integers(-1000, 1000), max_size=30), st.integers(1, 40))

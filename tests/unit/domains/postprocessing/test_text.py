@@ -45,6 +45,13 @@ def test_confidence_is_the_mean_of_the_kept_steps():
     assert list(decode([1]).confidences) == [1]
 
 
+def test_confidence_of_no_numbers_is_no_number():
+    """Infinities and NaN among the probabilities end in NaN, not in a failure."""
+    odd = from_array(np.array([np.inf, -np.inf], np.float32))
+
+    assert np.isnan(decode([1, 2], probabilities=[odd]).confidences[0])
+
+
 def test_batches_of_one_and_wide_integers_are_taken():
     """[1, steps] of INT64 is what a model's argmax gives."""
     tensor = from_array(np.array([[1, 2]], np.int64))
@@ -105,6 +112,15 @@ def test_lines_join_regions_and_texts():
 def test_unsure_lines_are_left_out():
     """Lines below min_confidence are dropped."""
     assert collect(min_confidence=0.5).text == "one"
+
+
+def test_a_page_on_its_head_is_read_from_its_end():
+    """The last line comes first, and each region's corners start where its text starts."""
+    result = collect(upside_down=True)
+
+    assert result.text == "three\none"
+    assert [corner.x for corner in result.lines[1].region.corners] == [2, 3, 0, 1]
+    assert result.lines[1].region.score == 0.5
 
 
 @pytest.mark.parametrize("fields", [{"texts": ["one"]}, {"confidences": []}, {"min_confidence": 2}])
