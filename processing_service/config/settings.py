@@ -1,0 +1,41 @@
+"""Every setting of the service: the settings classes of the concerns, each from where it lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from processing_service.client.settings import ClientSettings
+from processing_service.domains.inference.settings import InferenceSettings
+from processing_service.domains.model.repository import RepositorySettings
+from processing_service.domains.postprocessing.settings import PostprocessingSettings
+from processing_service.engine.store.sqlite.store import StoreSettings
+
+Domain = Literal["processing", "model", "inference", "postprocessing"]
+
+DOMAINS: Final[tuple[Domain, ...]] = ("processing", "model", "inference", "postprocessing")
+"""What `only` can name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One process: what it serves, where, and with which limits. Each class is a section of the same name."""
+
+    only: Domain | None = None
+    """The one service that this process serves; None serves the coordinator and every domain without an address."""
+    model_address: str | None = None
+    """Where the Model domain is, as `host:port` or `unix:path`; None embeds it."""
+    inference_address: str | None = None
+    """Where the Inference domain is; None embeds it."""
+    postprocessing_address: str | None = None
+    """Where the Postprocessing domain is; None embeds it."""
+    store: StoreSettings = field(default_factory=StoreSettings)
+    """Where sessions, workflows and artifacts are kept."""
+    model: RepositorySettings = field(default_factory=RepositorySettings)
+    """The model repository."""
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    """What models may take."""
+    postprocessing: PostprocessingSettings = field(default_factory=PostprocessingSettings)
+    """Limits of the operations."""
+    client: ClientSettings = field(default_factory=ClientSettings)
+    """How commands reach a coordinator."""
