@@ -222,7 +222,7 @@ class _Turn:
             if due is not None:
                 self.call(index, due.item, due.attempt + 1)
             elif items.first_unstarted < items.total:
-                self.call(index, items.first_unstarted, 1)
+                self.call(index, items.first_unstarted, items.first_attempt)
             else:
                 break
         if items is not None and len(items.outputs) == items.total:
@@ -431,7 +431,7 @@ def _take_up(turn: _Turn) -> None:
         return
     for index, step in enumerate(state.steps):
         for item, attempt in _flights(step):
-            if state.recoveries + 1 > MAX_RECOVERIES:
+            if state.recoveries > MAX_RECOVERIES:
                 text = f"the process died {MAX_RECOVERIES} times while the session ran"
                 turn.fail(index, item, attempt, Fault(_ABORTED, _WORKER_LOST, text))
                 return

@@ -36,6 +36,8 @@ class Items(NamedTuple):
     """The items of a foreach step."""
 
     total: int
+    first_attempt: int
+    """Attempt of an item's first call: behind all of earlier attempts of the session."""
     first_unstarted: int = 0
     running: tuple[Flight, ...] = ()
     delayed: tuple[Flight, ...] = ()
@@ -50,7 +52,7 @@ class Step(NamedTuple):
     since_us: int = 0
     """When it came to this state."""
     attempt: int = 0
-    """Number of its last call; goes on over attempts of the session."""
+    """Highest attempt of its calls; goes on over attempts of the session."""
     tries: int = 0
     """Calls in this attempt of the session."""
     due_us: int = 0
@@ -129,7 +131,8 @@ def _step_started(plan: Plan, state: State, record: Record) -> State:
     step, timeout = state.steps[record.step], plan.steps[record.step].timeout_us
     due = min(state.deadline_us, record.at + timeout) if timeout else state.deadline_us
     if record.item >= 0:
-        return _with_step(state, record.step, step._replace(items=_item_started(step, record, due)), +1)
+        step = step._replace(attempt=max(step.attempt, record.attempt), items=_item_started(step, record, due))
+        return _with_step(state, record.step, step, +1)
     step = step._replace(
         state=StepState.RUNNING,
         since_us=record.at,
@@ -194,9 +197,9 @@ def _step_retry_scheduled(plan: Plan, state: State, record: Record) -> State:
 
 
 def _step_expanded(plan: Plan, state: State, record: Record) -> State:
-    step = state.steps[record.step]._replace(
-        state=StepState.RUNNING, since_us=record.at, started_us=record.at, items=Items(record.items_total)
-    )
+    step = state.steps[record.step]
+    items = Items(record.items_total, step.attempt + 1)
+    step = step._replace(state=StepState.RUNNING, since_us=record.at, started_us=record.at, items=items)
     return _with_step(state, record.step, step)
 
 

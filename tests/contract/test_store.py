@@ -1,0 +1,304 @@
+"""One suite for every store."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from coordinator.error.v1.error_pb2 import ErrorReason
+from coordinator.processing.v1.processing_pb2 import Workflow
+
+from processing_service.engine.records import Kind, Record, SessionState
+from processing_service.engine.state import State
+from processing_service.engine.store.base import SessionFilter, SessionStart
+from processing_service.engine.store.sqlite import SqliteStore, StoreSettings
+from processing_service.engine.store.sqlite.database import FILE_NAME
+from processing_service.wire.errors import CoordinatorError
+
+
+def start(session_id: str = "s-1", **changes: object) -> SessionStart:
+    return SessionStart(session_id, "t", "wf", b"d" * 32, b"definition", b"request", 1000, 500)._replace(**changes)
+
+
+def turn(
+    session_id: str, *kinds: Kind, first: int = 1, state: SessionState = SessionState.RUNNING
+) -> tuple[State, list[Record]]:
+    records = [Record(first + i, 2000 + i, kind, 1, state) for i, kind in enumerate(kinds)]
+    return State(session_id, (), 1500, 500, state, records[-1].sequence), records
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(StoreSettings(tmp_path))
+    yield store
+    await store.close()
+
+
+async def reopened(store: SqliteStore, tmp_path: Path) -> SqliteStore:
+    await store.close()
+    return SqliteStore(StoreSettings(tmp_path))
+
+
+async def begin(store: SqliteStore, session_id: str = "s-1", **changes: object) -> int:
+    number, durable = store.sessions.open(start(session_id, **changes))
+    await durable
+    return number
+
+
+async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
+    """A session, its history and its result."""
+    store = SqliteStore(StoreSettings(tmp_path))
+    number = await begin(store)
+    state, records = turn("s-1", Kind.SESSION_STARTED, Kind.SESSION_ENDED, state=SessionState.SUCCEEDED)
+    durable = store.sessions.commit(number, state, records, result=b"out", wait=True)
+    assert durable is not None
+    await durable
+
+    store = await reopened(store, tmp_path)
+    row, stored = await store.sessions.load("s-1", "t")
+    assert (row.state, row.result, row.start.definition) == (SessionState.SUCCEEDED, b"out", b"definition")
+    assert stored == records
+    await store.close()
+
+
+async def test_turns_of_one_session_are_one_chunk(store: SqliteStore) -> None:
+    """All that happens before a commit is one row and one chunk, in order."""
+    number = await begin(store)
+    for sequence in (1, 2, 3):
+        state, records = turn("s-1", Kind.STEP_STARTED, first=sequence)
+        durable = store.sessions.commit(number, state, records, wait=True)
+    await durable  # type: ignore[misc]
+
+    assert [record.sequence for record in await store.sessions.records("s-1", "t", 0, 10)] == [1, 2, 3]
+    assert [record.sequence for record in await store.sessions.records("s-1", "t", 1, 1)] == [2]
+
+
+async def test_a_taken_session_id_is_refused_and_nothing_else(store: SqliteStore) -> None:
+    """The others of the same transaction are written."""
+    await begin(store)
+    clash, other = store.sessions.open(start()).durable, store.sessions.open(start("s-2")).durable
+
+    with pytest.raises(CoordinatorError) as caught:
+        await clash
+    assert caught.value.reason == ErrorReason.ERROR_REASON_SESSION_ALREADY_EXISTS
+    assert not (await other).repeated
+
+
+async def test_a_request_id_gives_the_first_session_again(store: SqliteStore) -> None:
+    """Equal content: the first one; other content: ALREADY_EXISTS with both digests."""
+    await begin(store, request_id="r", request_digest=b"1" * 32)
+
+    again = await store.sessions.open(start("s-2", request_id="r", request_digest=b"1" * 32)).durable
+    assert (again.session_id, again.repeated) == ("s-1", True)
+    with pytest.raises(CoordinatorError) as caught:
+        await store.sessions.open(start("s-3", request_id="r", request_digest=b"2" * 32)).durable
+    assert caught.value.reason == ErrorReason.ERROR_REASON_REQUEST_ID_REUSED
+    assert caught.value.metadata["first_digest"] == (b"1" * 32).hex()
+
+
+async def test_tenants_do_not_see_each_other(store: SqliteStore) -> None:
+    """The same session_id in two tenants is two sessions."""
+    await begin(store)
+    await begin(store, tenant="u", request=b"other")
+
+    assert (await store.sessions.read("s-1", "u")).start.request == b"other"
+    assert [row.start.tenant for row in await store.sessions.page(SessionFilter(tenant="t"), 0, 10)] == ["t"]
+
+
+async def test_pages_come_newest_first_and_filtered(store: SqliteStore) -> None:
+    """By workflow, state, label; the counter answers what it can."""
+    for index in range(5):
+        await begin(store, f"s-{index}", labels='{"kind": "a"}' if index % 2 else "", workflow_id=f"wf{index % 2}")
+
+    every = SessionFilter(tenant="t")
+    rows = await store.sessions.page(every, 0, 2)
+    assert [row.start.session_id for row in rows] == ["s-4", "s-3"]
+    assert [row.start.session_id for row in await store.sessions.page(every, rows[-1].number, 9)] == [
+        "s-2",
+        "s-1",
+        "s-0",
+    ]
+    labelled = await store.sessions.page(every._replace(labels=(("kind", "a"),)), 0, 9)
+    assert [row.start.session_id for row in labelled] == ["s-3", "s-1"]
+    assert await store.sessions.count(every) == 5
+    assert await store.sessions.count(every._replace(states=(SessionState.FAILED,))) == 0
+    assert await store.sessions.count(every._replace(workflow_id="wf1")) is None
+
+
+async def test_counters_follow_every_change(store: SqliteStore) -> None:
+    """Client count == server count == sum by state."""
+    numbers = [await begin(store, f"s-{index}") for index in range(3)]
+    state, records = turn("s-0", Kind.SESSION_ENDED, state=SessionState.FAILED)
+    await store.sessions.commit(numbers[0], state, records, wait=True)  # type: ignore[misc]
+    await store.delete_session("s-1", "t")
+
+    every = SessionFilter(tenant="t")
+    assert await store.sessions.count(every) == 2
+    assert await store.sessions.count(every._replace(states=(SessionState.FAILED,))) == 1
+
+
+async def test_a_stale_writer_is_refused_alone(store: SqliteStore) -> None:
+    """History that does not follow on what is stored is Fenced; other sessions are not touched."""
+    first, second = await begin(store, "s-1"), await begin(store, "s-2")
+    stale, records = turn("s-1", Kind.STEP_STARTED, first=7)
+    fenced = store.sessions.commit(first, stale, records, wait=True)
+    good, records = turn("s-2", Kind.STEP_STARTED)
+    fine = store.sessions.commit(second, good, records, wait=True)
+
+    with pytest.raises(CoordinatorError) as caught:
+        await fenced  # type: ignore[misc]
+    assert caught.value.reason == ErrorReason.ERROR_REASON_SESSION_FENCED
+    await fine  # type: ignore[misc]
+    assert await store.sessions.records("s-1", "t", 0, 9) == []
+
+
+async def test_an_old_owner_cannot_write(tmp_path: Path, store: SqliteStore) -> None:
+    """Once another coordinator has raised the epoch, every transaction of the first fails."""
+    with sqlite3.connect(tmp_path / FILE_NAME) as other:
+        other.execute("UPDATE owner SET epoch = epoch + 1")
+
+    with pytest.raises(CoordinatorError) as caught:
+        await begin(store)
+    assert caught.value.reason == ErrorReason.ERROR_REASON_SESSION_FENCED
+
+
+async def test_a_second_owner_is_told_who_the_first_is(tmp_path: Path, store: SqliteStore) -> None:
+    """STORE_LOCKED with the process id, and the first goes on."""
+    with pytest.raises(CoordinatorError) as caught:
+        SqliteStore(StoreSettings(tmp_path))
+    assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_LOCKED
+    assert caught.value.metadata["process_id"] == str(os.getpid())
+    await begin(store)
+
+
+async def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
+    """STORE_TOO_NEW with both versions; nothing is written."""
+    await SqliteStore(StoreSettings(tmp_path)).close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+    with pytest.raises(CoordinatorError) as caught:
+        SqliteStore(StoreSettings(tmp_path))
+    assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_TOO_NEW
+    assert caught.value.metadata["store_version"] == "99"
+
+
+async def test_a_full_disk_refuses_starts_and_loses_nothing(store: SqliteStore) -> None:
+    """What runs is written once there is room again."""
+    number = await begin(store)
+    store._database.writer.execute("PRAGMA max_page_count = 1")
+    state, records = turn("s-1", Kind.STEP_STARTED)
+    pending = store.sessions.commit(number, state, records, wait=True)
+    with pytest.raises(CoordinatorError) as caught:
+        await store.sessions.open(start("s-2", request=b"x" * 100_000)).durable
+    assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_FULL
+    assert store.error is caught.value
+
+    store._database.writer.execute("PRAGMA max_page_count = 1000000")
+    await pending  # type: ignore[misc]
+    assert store.error is None
+    assert [record.sequence for record in await store.sessions.records("s-1", "t", 0, 9)] == [1]
+
+
+async def test_unfinished_sessions_are_found_and_charged(store: SqliteStore) -> None:
+    """With definition and history; those that ended are not."""
+    await begin(store, "s-1")
+    number = await begin(store, "s-2")
+    state, records = turn("s-2", Kind.SESSION_ENDED, state=SessionState.FAILED)
+    await store.sessions.commit(number, state, records, wait=True)  # type: ignore[misc]
+    await store.charge_recovery()
+
+    ((row, history),) = await store.sessions.unfinished()
+    assert (row.start.session_id, row.recoveries, row.start.definition, history) == ("s-1", 1, b"definition", [])
+
+
+async def test_a_waiter_is_woken_by_the_next_commit(store: SqliteStore) -> None:
+    """And by the removal of the session."""
+    number = await begin(store)
+    waiter = asyncio.ensure_future(store.sessions.changed("s-1"))
+    await asyncio.sleep(0)
+    store.sessions.commit(number, *turn("s-1", Kind.STEP_STARTED))
+    await waiter
+
+    waiter = asyncio.ensure_future(store.sessions.changed("s-1"))
+    await asyncio.sleep(0)
+    await store.delete_session("s-1", "t")
+    await waiter
+
+
+async def test_workflows_keep_their_revision_while_the_meaning_stays(store: SqliteStore) -> None:
+    """The same digest changes nothing; another raises the revision."""
+    workflow = Workflow(workflow_id="read-text")
+    first, changed = await store.workflows.put("t", workflow, b"1" * 32, 1)
+    again, unchanged = await store.workflows.put("t", workflow, b"1" * 32, 2)
+    other, _ = await store.workflows.put("t", workflow, b"2" * 32, 3)
+
+    assert (changed, unchanged) == (True, False)
+    assert [w.revision for w in (first, again, other)] == [1, 1, 2]
+    assert again.updated_at == first.updated_at
+    with pytest.raises(CoordinatorError, match="hyphens"):
+        await store.workflows.put("t", Workflow(workflow_id="readtext"), b"3" * 32, 4)
+
+
+async def test_a_request_that_was_carried_out_is_known(store: SqliteStore) -> None:
+    """By tenant and method; other content is refused."""
+    await store.requests.record("t", "Put", "r", b"1" * 32, "wf", 1)
+
+    assert await store.requests.find("t", "Put", "r", b"1" * 32) == "wf"
+    assert await store.requests.find("t", "Delete", "r", b"1" * 32) is None
+    with pytest.raises(CoordinatorError):
+        await store.requests.find("t", "Put", "r", b"2" * 32)
+
+
+async def test_artifacts_are_stored_once_and_read_in_parts(store: SqliteStore) -> None:
+    """By digest, with their kind; an unknown one is NOT_FOUND."""
+    data = os.urandom(3 << 20)
+    artifact, created = await store.artifacts.put_new(data, media_type="image/png")
+    _, again = await store.artifacts.put_new(data)
+
+    assert (created, again) == (True, False)
+    assert await store.artifacts.find(artifact.digest) == artifact
+    assert await store.artifacts.get(artifact.digest) == data
+    parts = [part async for part in store.artifacts.chunks(artifact.digest, 1 << 20)]
+    assert [len(part) for part in parts] == [1 << 20, 1 << 20]
+    for unknown in ("0" * 64, "../../etc/passwd"):
+        with pytest.raises(CoordinatorError) as caught:
+            await store.artifacts.get(unknown)
+        assert caught.value.reason == ErrorReason.ERROR_REASON_ARTIFACT_NOT_FOUND
+
+
+async def test_artifacts_live_as_long_as_a_session_needs_them(tmp_path: Path) -> None:
+    """And a grace after."""
+    store = SqliteStore(StoreSettings(tmp_path, artifact_grace_s=-1))
+    artifact = await store.artifacts.put(b"content", media_type="text/plain")
+    _, durable = store.sessions.open(start(), [bytes.fromhex(artifact.digest)])
+    await durable
+
+    assert await store.sweep() == 0
+    await store.delete_session("s-1", "t")
+    assert await store.sweep() == 1
+    assert list((tmp_path / "artifacts").glob("??/*")) == []
+    await store.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to a read-only folder; the next test stands in for it")
+async def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
+    """STORE_READ_ONLY, without its path."""
+    tmp_path.chmod(0o500)  # noqa: ASYNC240  # a test may block
+    with pytest.raises(CoordinatorError) as caught:
+        SqliteStore(StoreSettings(tmp_path / "store"))
+    assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_READ_ONLY
+
+
+async def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    """STORE_READ_ONLY, without its path."""
+    (tmp_path / "store").write_text(os.strerror(errno.ENOTDIR))
+    with pytest.raises(CoordinatorError) as caught:
+        SqliteStore(StoreSettings(tmp_path / "store"))
+    assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_READ_ONLY
+    assert str(tmp_path) not in caught.value.message

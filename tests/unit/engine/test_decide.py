@@ -1,0 +1,399 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processing_service.engine.decide import (
+    CANCEL_GRACE_US,
+    LEGAL,
+    MAX_RECOVERIES,
+    Cancel,
+    Command,
+    Conclude,
+    Concluded,
+    Decision,
+    Ended,
+    Event,
+    Failed,
+    Recovered,
+    Resolve,
+    Resolved,
+    Run,
+    Started,
+    Succeeded,
+    Wake,
+    decide,
+    next_due,
+)
+from processing_service.engine.records import (
+    Action,
+    Fault,
+    Kind,
+    Outcome,
+    Output,
+    Plan,
+    Record,
+    RetryPlan,
+    SessionState,
+    StepPlan,
+    StepState,
+)
+from processing_service.engine.state import initial, restore
+
+BUDGET = 600_000_000
+OUTPUT = Output("test.Result", b"1")
+UNAVAILABLE = Fault(14, 80, "gone")
+INVALID = Fault(3, 21, "wrong")
+
+
+class Session:
+    """A session at work: gives events to `decide` and keeps what came of them."""
+
+    def __init__(self, *steps: StepPlan) -> None:
+        self.plan = Plan.of(steps)
+        self.start = initial("s", self.plan, 0, BUDGET)
+        self.state = self.start
+        self.records: list[Record] = []
+        self.actions: list[object] = []
+
+    def give(self, event: Event) -> list[object]:
+        decision = decide(self.plan, self.state, event)
+        self.state, self.actions = decision.state, list(decision.actions)
+        self.records += decision.records
+        assert restore(self.plan, self.start, self.records) == self.state
+        return self.actions
+
+    def succeed(self, step: int, item: int = -1, attempt: int = 1, at: int = 2) -> list[object]:
+        return self.give(Succeeded(at, step, item, attempt, OUTPUT))
+
+    def command(self, action: Action, at: int = 5, accepted_at: int | None = None) -> list[object]:
+        return self.give(Command(at, action, at if accepted_at is None else accepted_at, "r", "me"))
+
+    @property
+    def kinds(self) -> list[str]:
+        return [record.kind.name for record in self.records]
+
+
+def test_a_chain_runs_step_by_step_and_ends_once() -> None:
+    """Each step starts when the one before has ended; the outputs are evaluated before the end."""
+    session = Session(StepPlan("a"), StepPlan("b", (0,)))
+
+    assert session.give(Started(1)) == [Run(0, -1, 1, BUDGET)]
+    assert session.succeed(0) == [Run(1, -1, 1, BUDGET)]
+    assert session.succeed(1) == [Conclude()]
+    assert session.give(Concluded(3)) == []
+    assert session.state.state is SessionState.SUCCEEDED
+    assert [record.sequence for record in session.records] == list(range(1, 7))
+
+
+def test_branches_run_side_by_side_and_join() -> None:
+    """A step with two dependencies starts after the later of them."""
+    session = Session(StepPlan("a"), StepPlan("b"), StepPlan("c", (0, 1)))
+
+    assert session.give(Started(1)) == [Run(0, -1, 1, BUDGET), Run(1, -1, 1, BUDGET)]
+    assert session.succeed(1) == []
+    assert session.succeed(0) == [Run(2, -1, 1, BUDGET)]
+
+
+def test_a_false_condition_skips_the_step_and_goes_on() -> None:
+    """A skipped step counts as ended."""
+    session = Session(StepPlan("a", conditional=True), StepPlan("b", (0,)))
+
+    assert session.give(Started(1)) == [Resolve(0)]
+    assert session.give(Resolved(2, 0, True, 0)) == [Run(1, -1, 1, BUDGET)]
+    assert session.state.steps[0].state is StepState.SKIPPED
+
+
+def test_a_foreach_keeps_to_its_width() -> None:
+    """No more items than max_parallel are out, and the step ends after the last."""
+    session = Session(StepPlan("a", foreach=True, max_parallel=2))
+    session.give(Started(1))
+
+    assert session.give(Resolved(2, 0, False, 3)) == [Run(0, 0, 1, BUDGET), Run(0, 1, 1, BUDGET)]
+    assert session.succeed(0, item=1) == [Run(0, 2, 1, BUDGET)]
+    assert session.succeed(0, item=0) == []
+    assert session.succeed(0, item=2) == [Conclude()]
+    assert session.state.steps[0].state is StepState.SUCCEEDED
+
+
+def test_a_foreach_over_nothing_succeeds() -> None:
+    """No items, no calls, and the session goes on."""
+    session = Session(StepPlan("a", foreach=True))
+    session.give(Started(1))
+
+    assert session.give(Resolved(2, 0, False, 0)) == [Conclude()]
+
+
+def test_a_failed_item_fails_the_step_and_cancels_the_others() -> None:
+    """The session fails with the step as cause."""
+    session = Session(StepPlan("a", foreach=True, max_parallel=2))
+    session.give(Started(1))
+    session.give(Resolved(2, 0, False, 2))
+
+    assert session.give(Failed(3, 0, 0, 1, INVALID)) == [Cancel(0, 1, 1)]
+    assert session.state.state is SessionState.FAILED
+    assert session.state.fault is not None
+    assert session.state.fault.cause == INVALID
+
+
+def test_a_failure_that_may_pass_is_tried_again_later() -> None:
+    """UNAVAILABLE waits a while that a replay waits as well, then goes out with the next attempt."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+
+    assert session.give(Failed(10, 0, -1, 1, UNAVAILABLE)) == []
+    due = next_due(session.plan, session.state)
+    assert 10 <= due <= 10 + 200_000
+    assert session.give(Wake(due)) == [Run(0, -1, 2, BUDGET)]
+
+
+def test_retries_end() -> None:
+    """After max_attempts the step fails for good."""
+    session = Session(StepPlan("a", retry=RetryPlan(max_attempts=2)))
+    session.give(Started(1))
+    session.give(Failed(2, 0, -1, 1, UNAVAILABLE))
+    session.give(Wake(next_due(session.plan, session.state)))
+    session.give(Failed(300_000, 0, -1, 2, UNAVAILABLE))
+
+    assert session.state.state is SessionState.FAILED
+    assert session.kinds.count("STEP_RETRY_SCHEDULED") == 1
+
+
+def test_a_retry_never_passes_the_budget() -> None:
+    """What would start after the deadline is not started."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+    session.give(Failed(2, 0, -1, 1, UNAVAILABLE._replace(retry_us=BUDGET)))
+
+    assert session.state.state is SessionState.FAILED
+
+
+def test_what_the_peer_asked_to_wait_is_the_least() -> None:
+    """RetryInfo is obeyed."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+    session.give(Failed(2, 0, -1, 1, UNAVAILABLE._replace(retry_us=7_000_000)))
+
+    assert next_due(session.plan, session.state) == 7_000_002
+
+
+@pytest.mark.parametrize(("idempotent", "state"), [(True, SessionState.RUNNING), (False, SessionState.FAILED)])
+def test_a_time_out_is_tried_again_only_where_that_is_safe(idempotent: bool, state: SessionState) -> None:
+    """A call that ran out of time may have been carried out."""
+    session = Session(StepPlan("a", idempotent=idempotent, timeout_us=1000))
+    session.give(Started(1))
+
+    assert Cancel(0, -1, 1) in session.give(Wake(1001))
+    assert session.state.state is state
+
+
+def test_an_optional_step_may_fail() -> None:
+    """The session goes on without its result."""
+    session = Session(StepPlan("a", optional=True), StepPlan("b", (0,)))
+    session.give(Started(1))
+
+    assert session.give(Failed(2, 0, -1, 1, INVALID)) == [Run(1, -1, 1, BUDGET)]
+
+
+def test_the_budget_ends_the_session() -> None:
+    """Calls that are out are cancelled; nothing changes the end."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+
+    assert session.give(Wake(BUDGET)) == [Cancel(0, -1, 1)]
+    assert session.state.state is SessionState.TIMED_OUT
+    before = session.state
+    session.succeed(0)
+    assert session.state == before
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Succeeded(9, 0, -1, 7, OUTPUT),
+        Succeeded(9, 1, -1, 1, OUTPUT),
+        Failed(9, 0, -1, 7, INVALID),
+        Resolved(9, 0, True, 0),
+        Ended(9, 0, -1, 1, Outcome.ACKNOWLEDGED),
+        Started(9),
+        Wake(9),
+    ],
+)
+def test_a_stale_event_changes_nothing(event: Event) -> None:
+    """What comes twice, too late or for another attempt is dropped."""
+    session = Session(StepPlan("a"), StepPlan("b", (0,)))
+    session.give(Started(1))
+
+    assert decide(session.plan, session.state, event) == Decision(session.state, [], [])
+
+
+def test_a_crash_runs_again_what_was_out_under_the_same_attempt() -> None:
+    """So that a domain can tell a repeat."""
+    session = Session(StepPlan("a"), StepPlan("b", (0,)))
+    session.give(Started(1))
+    session.succeed(0)
+
+    assert session.give(Recovered(3)) == [Run(1, -1, 1, BUDGET)]
+
+
+def test_a_step_that_kills_the_process_is_given_up() -> None:
+    """After MAX_RECOVERIES the step fails instead of running again."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+    for _ in range(MAX_RECOVERIES):
+        assert session.give(Recovered(2)) != []
+    session.give(Recovered(2))
+
+    assert session.state.state is SessionState.FAILED
+
+
+def test_a_crash_before_the_first_record_starts_the_session() -> None:
+    """A session that is only opened begins when it is taken up."""
+    assert Session(StepPlan("a")).give(Recovered(1)) == [Run(0, -1, 1, BUDGET)]
+
+
+def test_pause_lets_calls_end_and_stops_the_clocks() -> None:
+    """PAUSING while calls are out, PAUSED after; RESUME goes on with the budget that was left."""
+    session = Session(StepPlan("a"), StepPlan("b", (0,)))
+    session.give(Started(1))
+    session.command(Action.PAUSE, at=100, accepted_at=90)
+    assert session.state.state is SessionState.PAUSING
+    assert session.succeed(0, at=200) == []
+    assert session.state.state is SessionState.PAUSED
+    assert next_due(session.plan, session.state) == 0
+
+    left = BUDGET - 90
+    assert session.command(Action.RESUME, at=10_000_000_000) == [Run(1, -1, 1, 10_000_000_000 + left)]
+
+
+def test_cancel_waits_for_a_receipt_of_each_call() -> None:
+    """CANCELLING until each call has an outcome, then CANCELLED."""
+    session = Session(StepPlan("a"), StepPlan("b"))
+    session.give(Started(1))
+
+    assert session.command(Action.CANCEL) == [Cancel(0, -1, 1), Cancel(1, -1, 1)]
+    session.give(Ended(6, 0, -1, 1, Outcome.ACKNOWLEDGED))
+    session.succeed(1, at=7)
+    receipts = [record.outcome for record in session.records if record.kind is Kind.CALL_RECEIPT]
+    assert receipts == [Outcome.ACKNOWLEDGED, Outcome.COMPLETED_ANYWAY]
+    assert session.state.state is SessionState.CANCELLED
+
+
+def test_a_call_that_ignores_cancel_does_not_hold_the_session() -> None:
+    """After the grace its receipt says IGNORED."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+    session.command(Action.CANCEL, at=5)
+    session.give(Wake(5 + CANCEL_GRACE_US))
+
+    assert session.state.state is SessionState.CANCELLED
+    assert session.records[-3].outcome == Outcome.IGNORED
+
+
+def test_retry_keeps_what_succeeded() -> None:
+    """Only failed steps run again, in a new attempt of the same session."""
+    session = Session(StepPlan("a"), StepPlan("b", (0,)))
+    session.give(Started(1))
+    session.succeed(0)
+    session.give(Failed(3, 1, -1, 1, INVALID))
+
+    assert session.command(Action.RETRY, at=10) == [Run(1, -1, 2, 10 + BUDGET)]
+    assert session.state.attempt == 2
+
+
+@pytest.mark.parametrize("state", SessionState)
+@pytest.mark.parametrize("action", Action)
+def test_only_legal_commands_do_something(action: Action, state: SessionState) -> None:
+    """Every other leaves a record that it was refused, and changes nothing else."""
+    session = Session(StepPlan("a"))
+    session.state = session.state._replace(state=state)
+    decision = decide(session.plan, session.state, Command(5, action, 5))
+
+    if state in LEGAL[action]:
+        assert decision.records[0].kind is Kind.COMMAND_APPLIED
+    else:
+        assert [record.kind for record in decision.records] == [Kind.COMMAND_REFUSED]
+        assert decision.state == session.state._replace(sequence=1)
+        assert decision.actions == []
+
+
+STEPS = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans(), st.integers(0, 7)), min_size=1, max_size=6)
+
+
+@settings(max_examples=300, deadline=None)
+@given(shape=STEPS, seed=st.integers(0, 2**32 - 1))
+def test_any_schedule_ends_each_attempt_once(shape: list[tuple[bool, bool, bool, int]], seed: int) -> None:
+    """Results, failures, crashes, commands and time in any order: one end an attempt, one result a call."""
+    plans = [
+        StepPlan(
+            f"s{i}", tuple(n for n in range(i) if mask >> n & 1), conditional, foreach, 2, 50_000, optional=optional
+        )
+        for i, (conditional, foreach, optional, mask) in enumerate(shape)
+    ]
+    session, chance, now = Session(*plans), random.Random(seed), 1
+    waiting: list[object] = session.give(Started(now))
+    for _ in range(60):
+        now += chance.randrange(40_000)
+        waiting += session.give(_any_event(chance, now, waiting))
+    _check_history(session)
+
+
+def _any_event(chance: random.Random, now: int, waiting: list[object]) -> Event:
+    roll = chance.random()
+    if roll < 0.1:
+        return Command(now, chance.choice(list(Action)), now)
+    if roll < 0.15:
+        return Recovered(now)
+    if roll < 0.3 or not waiting:
+        return Wake(now)
+    match waiting.pop(chance.randrange(len(waiting))):
+        case Run(step, item, attempt, _):
+            if chance.random() < 0.7:
+                return Succeeded(now, step, item, attempt, OUTPUT)
+            return Failed(now, step, item, attempt, chance.choice([UNAVAILABLE, INVALID]))
+        case Resolve(step):
+            return Resolved(now, step, chance.random() < 0.3, chance.randrange(4))
+        case Cancel(step, item, attempt):
+            return Ended(now, step, item, attempt, Outcome.ACKNOWLEDGED)
+        case _:
+            return Concluded(now)
+
+
+def _check_history(session: Session) -> None:
+    assert [record.sequence for record in session.records] == list(range(1, len(session.records) + 1))
+    ends = [record.session_attempt for record in session.records if record.kind is Kind.SESSION_ENDED]
+    assert len(ends) == len(set(ends))
+    results = [(r.step, r.item, r.attempt) for r in session.records if r.kind is Kind.STEP_SUCCEEDED and r.attempt]
+    assert len(results) == len(set(results))
+    assert session.state.in_flight == (0 if session.state.state.terminal else session.state.in_flight)
+    assert session.state.in_flight >= 0
+    assert session.state.unended == sum(not step.ended for step in session.state.steps)
+
+
+def test_decide_uses_neither_clock_nor_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs where time, random, uuid and os do not work."""
+    import os
+    import time
+    import uuid
+
+    def poison(*args: object, **kwargs: object) -> object:
+        raise AssertionError("decide looked outside")
+
+    for module, names in (
+        (time, ("time", "time_ns", "monotonic")),
+        (random, ("random",)),
+        (uuid, ("uuid4",)),
+        (os, ("urandom",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, poison)
+    session = Session(StepPlan("a"), StepPlan("b", (0,)))
+    session.give(Started(1))
+    session.give(Failed(2, 0, -1, 1, UNAVAILABLE))
+    session.give(Wake(300_000))
+    session.succeed(0, attempt=2)
+
+    assert session.state.steps[1].state is StepState.RUNNING
