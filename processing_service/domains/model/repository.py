@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from dataclasses import dataclass
@@ -52,42 +53,49 @@ class ModelRepository:
             (name for name in _folders(folder) if (folder / name / MODEL_FILE).is_file()), key=version_key, reverse=True
         )
 
+    def models(self) -> list[ModelVersion]:
+        """Every version of every model, by name, newest version first; those that cannot be used too."""
+        found = []
+        for model_id in self.model_ids():
+            for version in self.versions(model_id):
+                with contextlib.suppress(FileNotFoundError, CoordinatorError):  # it went while we looked
+                    found.append(self.describe(model_id, version))
+        return found
+
+    def find(self, model_id: str, model_version: str) -> str:
+        """The version of that name; an empty one is the newest.
+
+        Raises:
+            CoordinatorError: MODEL_NOT_FOUND with the nearest name.
+        """
+        versions = self.versions(model_id)
+        if not versions:
+            known, hint = self.model_ids(), "model.get_models lists them"
+            raise not_found(ErrorReason.ERROR_REASON_MODEL_NOT_FOUND, "model", model_id, known, hint)
+        version = model_version or versions[0]
+        if version not in versions:
+            name, known = f"{model_id}/{version}", [f"{model_id}/{known}" for known in versions]
+            hint = f"its versions are {', '.join(versions)}"
+            raise not_found(ErrorReason.ERROR_REASON_MODEL_NOT_FOUND, "model version", name, known, hint)
+        return version
+
     def resolve(self, model_id: str, model_version: str) -> ModelVersion:
         """The model of that name and version; an empty version is the newest.
 
         Raises:
             CoordinatorError: MODEL_NOT_FOUND with the nearest name, or MODEL_INVALID for one that cannot be used.
         """
-        versions = self.versions(model_id)
-        if not versions:
-            raise not_found(
-                ErrorReason.ERROR_REASON_MODEL_NOT_FOUND,
-                "model",
-                model_id,
-                self.model_ids(),
-                "model.get_models lists them",
-            )
-        version = model_version or versions[0]
-        if version not in versions:
-            raise not_found(
-                ErrorReason.ERROR_REASON_MODEL_NOT_FOUND,
-                "model version",
-                f"{model_id}/{version}",
-                (f"{model_id}/{known}" for known in versions),
-                f"its versions are {', '.join(versions)}",
-            )
-        return self._read(model_id, version)
+        return self._read(model_id, self.find(model_id, model_version))
 
     def describe(self, model_id: str, model_version: str) -> ModelVersion:
-        """As `resolve`, but one that cannot be used it tells digest and size instead of raising MODEL_INVALID."""
+        """As `resolve`, but one that cannot be used is described by digest and size instead of raising."""
+        version = self.find(model_id, model_version)
         try:
-            return self.resolve(model_id, model_version)
-        except CoordinatorError as error:
-            if error.reason != ErrorReason.ERROR_REASON_MODEL_INVALID:
-                raise
-            path = self._path / model_id / model_version / MODEL_FILE
+            return self._read(model_id, version)
+        except CoordinatorError:
+            path = self._path / model_id / version / MODEL_FILE
             size = path.stat().st_size
-            return ModelVersion(model_id, model_version, path, digest_of(path), size, size)
+            return ModelVersion(model_id, version, path, digest_of(path), size, size)
 
     def _read(self, model_id: str, version: str) -> ModelVersion:
         path = self._path / model_id / version / MODEL_FILE
