@@ -7,7 +7,7 @@ moved the live one, so that both can never differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from processing_service.engine.records import (
     RULES,
@@ -111,20 +111,27 @@ def restore(plan: Plan, start: State, records: Iterable[Record]) -> State:
 
 def apply(plan: Plan, state: State, record: Record) -> State:
     """The session after one more record."""
-    return _BY_KIND[record.kind](plan, state._replace(sequence=record.sequence, state=record.session_state), record)
+    return _BY_KIND[record.kind](plan, state, record)
 
 
-def _with_step(state: State, index: int, step: Step, in_flight: int = 0) -> State:
-    before = state.steps[index]
+def _moved(state: State, record: Record, **changes: Any) -> State:
+    return state._replace(sequence=record.sequence, state=record.session_state, **changes)
+
+
+def _with_step(state: State, record: Record, step: Step, in_flight: int = 0) -> State:
+    index, steps = record.step, state.steps
+    before = steps[index]
     return state._replace(
-        steps=(*state.steps[:index], step, *state.steps[index + 1 :]),
+        sequence=record.sequence,
+        state=record.session_state,
+        steps=(*steps[:index], step, *steps[index + 1 :]),
         unended=state.unended + before.ended - step.ended,
         in_flight=state.in_flight + in_flight,
     )
 
 
 def _session_started(plan: Plan, state: State, record: Record) -> State:
-    return state._replace(started_us=record.at)
+    return _moved(state, record, started_us=record.at)
 
 
 def _step_started(plan: Plan, state: State, record: Record) -> State:
@@ -132,7 +139,7 @@ def _step_started(plan: Plan, state: State, record: Record) -> State:
     due = min(state.deadline_us, record.at + timeout) if timeout else state.deadline_us
     if record.item >= 0:
         step = step._replace(attempt=max(step.attempt, record.attempt), items=_item_started(step, record, due))
-        return _with_step(state, record.step, step, +1)
+        return _with_step(state, record, step, +1)
     step = step._replace(
         state=StepState.RUNNING,
         since_us=record.at,
@@ -141,7 +148,7 @@ def _step_started(plan: Plan, state: State, record: Record) -> State:
         due_us=due,
         started_us=step.started_us or record.at,
     )
-    return _with_step(state, record.step, step, +1)
+    return _with_step(state, record, step, +1)
 
 
 def _item_started(step: Step, record: Record, due: int) -> Items:
@@ -161,12 +168,12 @@ def _step_succeeded(plan: Plan, state: State, record: Record) -> State:
         items = items._replace(running=_without(items.running, record.item))
         if record.output is not None:
             items = items._replace(outputs=(*items.outputs, (record.item, record.output)))
-        return _with_step(state, record.step, step._replace(items=items), -1)
+        return _with_step(state, record, step._replace(items=items), -1)
     running = step.state is StepState.RUNNING and step.items is None
     step = step._replace(
         state=StepState.SUCCEEDED, since_us=record.at, output=record.output, reused_from=record.reused_from
     )
-    return _with_step(state, record.step, step, -running)
+    return _with_step(state, record, step, -running)
 
 
 def _step_ended(to: StepState) -> Callable[[Plan, State, Record], State]:
@@ -174,11 +181,11 @@ def _step_ended(to: StepState) -> Callable[[Plan, State, Record], State]:
         step = state.steps[record.step]
         if record.item >= 0:
             left = _items(step)._replace(running=_without(_items(step).running, record.item))
-            return _with_step(state, record.step, step._replace(items=left), -1)
+            return _with_step(state, record, step._replace(items=left), -1)
         out = len(step.items.running) if step.items else step.state is StepState.RUNNING
         items = step.items and step.items._replace(running=(), delayed=())
         ended = step._replace(state=to, since_us=record.at, fault=record.fault, items=items)
-        return _with_step(state, record.step, ended, -out)
+        return _with_step(state, record, ended, -out)
 
     return move
 
@@ -191,43 +198,47 @@ def _step_retry_scheduled(plan: Plan, state: State, record: Record) -> State:
         items = items._replace(
             running=_without(items.running, record.item), delayed=(*items.delayed, flight._replace(due_us=due))
         )
-        return _with_step(state, record.step, step._replace(items=items, fault=record.fault), -1)
+        return _with_step(state, record, step._replace(items=items, fault=record.fault), -1)
     step = step._replace(state=StepState.WAITING, since_us=record.at, due_us=due, fault=record.fault)
-    return _with_step(state, record.step, step, -1)
+    return _with_step(state, record, step, -1)
 
 
 def _step_expanded(plan: Plan, state: State, record: Record) -> State:
     step = state.steps[record.step]
     items = Items(record.items_total, step.attempt + 1)
     step = step._replace(state=StepState.RUNNING, since_us=record.at, started_us=record.at, items=items)
-    return _with_step(state, record.step, step)
+    return _with_step(state, record, step)
 
 
 def _command_applied(plan: Plan, state: State, record: Record) -> State:
     if record.action == Action.PAUSE:
         frozen = record.at - record.elapsed_us
-        return state._replace(paused_us=frozen, budget_us=state.deadline_us - frozen)
+        return _moved(state, record, paused_us=frozen, budget_us=state.deadline_us - frozen)
     if record.action == Action.RESUME:
-        return _resumed(state, record.at)
+        return _resumed(state, record)
     if record.action == Action.CANCEL:
-        return state._replace(cancelled_us=record.at)
+        return _moved(state, record, cancelled_us=record.at)
     if record.action == Action.RETRY:
         return _retried(state, record)
-    return state
+    return _moved(state, record)
 
 
-def _resumed(state: State, at: int) -> State:
-    paused = at - state.paused_us
-    return state._replace(
+def _resumed(state: State, record: Record) -> State:
+    paused = record.at - state.paused_us
+    return _moved(
+        state,
+        record,
         paused_us=0,
-        deadline_us=at + state.budget_us,
+        deadline_us=record.at + state.budget_us,
         steps=tuple(step._replace(due_us=step.due_us + paused) if step.due_us else step for step in state.steps),
     )
 
 
 def _retried(state: State, record: Record) -> State:
     steps = tuple(_again(step, record.at) for step in state.steps)
-    return state._replace(
+    return _moved(
+        state,
+        record,
         attempt=record.session_attempt,
         deadline_us=record.at + record.delay_us,
         budget_us=record.delay_us,
@@ -248,15 +259,15 @@ def _again(step: Step, at: int) -> Step:
 
 
 def _session_ended(plan: Plan, state: State, record: Record) -> State:
-    return state._replace(ended_us=record.at, fault=record.fault, in_flight=0)
+    return _moved(state, record, ended_us=record.at, fault=record.fault, in_flight=0)
 
 
 def _recovered(plan: Plan, state: State, record: Record) -> State:
-    return state._replace(recoveries=state.recoveries + 1)
+    return _moved(state, record, recoveries=state.recoveries + 1)
 
 
-def _unchanged(plan: Plan, state: State, record: Record) -> State:
-    return state
+def _noted(plan: Plan, state: State, record: Record) -> State:
+    return _moved(state, record)
 
 
 def _items(step: Step) -> Items:
@@ -279,9 +290,9 @@ _BY_KIND: Final[dict[Kind, Callable[[Plan, State, Record], State]]] = {
     Kind.STEP_CANCELLED: _step_ended(StepState.CANCELLED),
     Kind.STEP_EXPANDED: _step_expanded,
     Kind.COMMAND_APPLIED: _command_applied,
-    Kind.COMMAND_REFUSED: _unchanged,
-    Kind.SESSION_STATE_CHANGED: _unchanged,
+    Kind.COMMAND_REFUSED: _noted,
+    Kind.SESSION_STATE_CHANGED: _noted,
     Kind.SESSION_RECOVERED: _recovered,
-    Kind.CALL_RECEIPT: _unchanged,
+    Kind.CALL_RECEIPT: _noted,
     Kind.SESSION_ENDED: _session_ended,
 }
