@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -10,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc.aio import AioRpcError
 
-from processing_service.client.retries import repeat
+from instructors.retries import RetrySettings, retried
 from processing_service.client.settings import ClientSettings
 from processing_service.wire.callcontext import TENANT
 from processing_service.wire.channels import ChannelSettings, open_channel
@@ -21,6 +22,7 @@ Sent = TypeVar("Sent", bound=Message)
 Received = TypeVar("Received", bound=Message)
 
 PEER: Final = "the coordinator"
+_ONCE: Final = RetrySettings(max_attempts=1)
 
 
 class Caller:
@@ -28,6 +30,7 @@ class Caller:
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
+        self._retries = RetrySettings(max_attempts=settings.attempts)
         self._metadata: tuple[tuple[str, str], ...] = ()
         self._channel: grpc.aio.Channel | None = None
 
@@ -69,14 +72,15 @@ class Caller:
         Raises:
             CoordinatorError: what the last try ended with.
         """
+        end = self._end(deadline)
 
-        async def attempt(seconds: float) -> Received:
+        async def attempt() -> Received:
             try:
-                return await method(request, timeout=seconds, metadata=self._metadata)
+                return await method(request, timeout=_left(end), metadata=self._metadata)
             except AioRpcError as error:
                 raise from_rpc_error(error, PEER) from error
 
-        return await repeat(attempt, self._seconds(deadline), self.settings.attempts if repeatable else 1)
+        return await retried(attempt, self._retries if repeatable else _ONCE, end)
 
     async def send(
         self,
@@ -85,14 +89,15 @@ class Caller:
         deadline: float | None,
     ) -> Received:
         """One call that sends a stream; `requests` makes it anew for each try. Raises as `call`."""
+        end = self._end(deadline)
 
-        async def attempt(seconds: float) -> Received:
+        async def attempt() -> Received:
             try:
-                return await method(requests(), timeout=seconds, metadata=self._metadata)
+                return await method(requests(), timeout=_left(end), metadata=self._metadata)
             except AioRpcError as error:
                 raise from_rpc_error(error, PEER) from error
 
-        return await repeat(attempt, self._seconds(deadline), self.settings.attempts)
+        return await retried(attempt, self._retries, end)
 
     async def stream(
         self, method: grpc.aio.UnaryStreamMultiCallable[Sent, Received], request: Sent, seconds: float
@@ -119,8 +124,12 @@ class Caller:
                 return
             page.page_token = reply.next_page_token
 
-    def _seconds(self, deadline: float | None) -> float:
-        return self.settings.deadline if deadline is None else deadline
+    def _end(self, deadline: float | None) -> float:
+        return time.monotonic() + (self.settings.deadline if deadline is None else deadline)
+
+
+def _left(end: float) -> float:
+    return max(0.001, end - time.monotonic())
 
 
 def _metadata(settings: ClientSettings) -> Iterator[tuple[str, str]]:

@@ -41,17 +41,26 @@ class SessionWatching(SessionCalls):
         watch = _Watch(after_sequence)
         comeback = Comeback(self._caller.settings.reconnect_window)
         while not watch.ended:
-            request = pb.WatchProcessingSessionRequest(session_id=session_id, after_sequence=watch.position)
-            seconds = self._caller.settings.stream_deadline
             try:
-                async for update in self._caller.stream(self._stub.WatchProcessingSession, request, seconds):
+                async for update in self.watch_processing_session(session_id, watch.position):
                     comeback.reset()
                     if watch.is_new(update):
                         yield update
                 if not watch.ended:
                     await comeback.wait(_cut())
             except CoordinatorError as error:
+                if watch.ended:
+                    return
                 await comeback.wait(_cut() if error.code is Code.DEADLINE_EXCEEDED else error)
+
+    async def watch_processing_session(
+        self, session_id: str, after_sequence: int | None = None
+    ) -> AsyncIterator[pb.WatchProcessingSessionResponse]:
+        """The stream of one connection, as it comes."""
+        request = pb.WatchProcessingSessionRequest(session_id=session_id, after_sequence=after_sequence)
+        seconds = self._caller.settings.stream_deadline
+        async for update in self._caller.stream(self._stub.WatchProcessingSession, request, seconds):
+            yield update
 
     async def wait_session(self, session_id: str) -> pb.Session:
         """The session once its attempt has ended, with steps and outputs."""

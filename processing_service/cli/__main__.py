@@ -1,0 +1,3 @@
+from processing_service.cli import main
+
+main()

@@ -1,0 +1,79 @@
+"""What a command says when it fails, and the exit code of each kind of failure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Final
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+from typer import Exit
+
+from processing_service.wire.errors import Code, CoordinatorError
+
+
+class ExitCode(IntEnum):
+    """Stable: scripts rely on them."""
+
+    OK = 0
+    FAILED = 1
+    """The run failed, or the server could not do it."""
+    USAGE = 2
+    """What was asked for is wrong or is not there."""
+    UNREACHABLE = 3
+    """No server answers."""
+    DENIED = 4
+    """No token, or one that may not do this."""
+    TIMEOUT = 5
+    """The deadline has passed, or the session's budget was used up."""
+
+
+_CODES: Final = {
+    Code.INVALID_ARGUMENT: ExitCode.USAGE,
+    Code.NOT_FOUND: ExitCode.USAGE,
+    Code.ALREADY_EXISTS: ExitCode.USAGE,
+    Code.OUT_OF_RANGE: ExitCode.USAGE,
+    Code.UNAVAILABLE: ExitCode.UNREACHABLE,
+    Code.UNAUTHENTICATED: ExitCode.DENIED,
+    Code.PERMISSION_DENIED: ExitCode.DENIED,
+    Code.DEADLINE_EXCEEDED: ExitCode.TIMEOUT,
+}
+
+_NEXT: Final = {
+    ErrorReason.ERROR_REASON_WORKFLOW_NOT_FOUND: "`processing-service workflow list` shows what there is",
+    ErrorReason.ERROR_REASON_SESSION_NOT_FOUND: "`processing-service session list` shows what there is",
+    ErrorReason.ERROR_REASON_MODEL_NOT_FOUND: "`processing-service model list` shows what there is",
+    ErrorReason.ERROR_REASON_OPERATION_NOT_FOUND: "`processing-service command --list` shows what there is",
+    ErrorReason.ERROR_REASON_WORKFLOW_INVALID: "try the mended definition with `processing-service workflow validate`",
+    ErrorReason.ERROR_REASON_UNAUTHENTICATED: "name the file that holds your token with --token-file",
+    ErrorReason.ERROR_REASON_PERMISSION_DENIED: "use a token that may do this with --token-file",
+    ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED: "give it more time with --deadline, or run it with --background",
+}
+_UNREACHED: Final = "start a server with `processing-service serve`, or name the address of another with --address"
+
+
+def report(error: Exception) -> ExitCode:
+    """Writes the error to stderr: what, every violation, the reason, the next step. Raises what is not ours again."""
+    if not isinstance(error, CoordinatorError):
+        raise error
+    for line in _lines(error):
+        print(line, file=sys.stderr)
+    return _CODES.get(error.code, ExitCode.FAILED)
+
+
+def stop(code: ExitCode) -> Exit:
+    """Ends the command with a code; raise it."""
+    return Exit(int(code))
+
+
+def _lines(error: CoordinatorError) -> Iterator[str]:
+    yield f"error: {error.message}"
+    if len(error.violations) > 1 or any(v.description not in error.message for v in error.violations):
+        for violation in error.violations:
+            advice = f"; did you mean {violation.suggestion!r}?" if violation.suggestion else ""
+            yield f"  {violation.field_path}: {violation.description}{advice}"
+    yield f"reason: {error.reason_name} ({error.code.name})"
+    step = _UNREACHED if error.code is Code.UNAVAILABLE else _NEXT.get(error.reason, "")
+    if step:
+        yield f"next: {step}"

@@ -1,0 +1,118 @@
+"""Columns and texts of what commands show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from typing import Any
+
+from coordinator.model.v1 import model_pb2
+from coordinator.payload.v1.payload_pb2 import DataType
+from coordinator.processing.v1 import processing_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from processing_service.cli.output import Column
+
+
+def model_columns(resident: Iterable[model_pb2.ResidentModel]) -> Sequence[Column]:
+    """For ModelInfo."""
+    sizes = {(model.model_id, model.model_version): model.size_bytes for model in resident}
+    return (
+        Column("model", lambda model: model.model_id),
+        Column("version", lambda model: model.model_version),
+        Column("file", lambda model: size(model.file_size_bytes)),
+        Column("in memory", lambda model: size(sizes.get((model.model_id, model.model_version), 0))),
+        Column("device", lambda model: model.device),
+        Column("inputs", lambda model: ", ".join(map(tensor, model.inputs))),
+        Column("outputs", lambda model: ", ".join(map(tensor, model.outputs))),
+    )
+
+
+WORKFLOW_COLUMNS = (
+    Column("workflow", lambda workflow: workflow.workflow_id),
+    Column("revision", lambda workflow: workflow.revision),
+    Column("updated", lambda workflow: moment(workflow.updated_at)),
+    Column("digest", lambda workflow: workflow.digest[:12]),
+    Column("title", lambda workflow: workflow.title),
+)
+
+SESSION_COLUMNS = (
+    Column("session", lambda session: session.session_id),
+    Column("workflow", lambda session: session.workflow_id),
+    Column("state", lambda session: session_state(session.state)),
+    Column("done", lambda session: percent(session)),
+    Column("created", lambda session: moment(session.created_at)),
+    Column("took", lambda session: took(session)),
+    Column("reason", lambda session: session.failure.reason_name),
+)
+
+STEP_COLUMNS = (
+    Column("step", lambda step: step_name(step)),
+    Column("state", lambda step: step_state(step.state)),
+    Column("attempt", lambda step: step.attempt or ""),
+    Column("items", lambda step: f"{step.items_done}/{step.items_total}" if step.items_total else ""),
+    Column("queued", lambda step: seconds(step.queued.ToTimedelta().total_seconds())),
+    Column("computed", lambda step: seconds(step.computing.ToTimedelta().total_seconds())),
+    Column("operation", lambda step: step.operation),
+    Column("failure", lambda step: step.failure.message),
+)
+
+
+def session_state(state: pb.SessionState.ValueType) -> str:
+    """SUCCEEDED for SESSION_STATE_SUCCEEDED."""
+    return pb.SessionState.Name(state).removeprefix("SESSION_STATE_")
+
+
+def step_state(state: pb.StepState.ValueType) -> str:
+    """WAITING for STEP_STATE_WAITING."""
+    return pb.StepState.Name(state).removeprefix("STEP_STATE_")
+
+
+def step_name(step: pb.StepStatus | pb.SessionEvent) -> str:
+    """`step`, or `step[3]` for an item."""
+    return f"{step.step_id}[{step.item_index}]" if step.HasField("item_index") else step.step_id
+
+
+def percent(session: pb.Session) -> str:
+    """How much of it is done."""
+    return f"{round(session.progress * 100)}%"
+
+
+def moment(timestamp: Timestamp) -> str:
+    """`2026-11-24T18:04:05Z`; empty if unset."""
+    if not timestamp.ByteSize():
+        return ""
+    return timestamp.ToDatetime(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def took(session: pb.Session) -> str:
+    """Time from the start to the end; empty until then."""
+    if not (session.HasField("ended_at") and session.HasField("created_at")):
+        return ""
+    return seconds((session.ended_at.ToDatetime() - session.created_at.ToDatetime()).total_seconds())
+
+
+def seconds(value: float) -> str:
+    """`12 ms`, `3.4 s`, `2 min 5 s`; empty for nothing."""
+    if value <= 0:
+        return ""
+    if value < 1:
+        return f"{max(1, round(value * 1000))} ms"
+    return f"{value:.1f} s" if value < 60 else f"{int(value // 60)} min {round(value % 60)} s"
+
+
+def size(count: int) -> str:
+    """`4.2 MiB`; empty for nothing."""
+    if count <= 0:
+        return ""
+    value, units = float(count), ["B", "KiB", "MiB", "GiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def tensor(info: Any) -> str:
+    """`x FLOAT32[?,3,48,?]`."""
+    sizes = ",".join(str(axis.size or "?") for axis in info.axes)
+    return f"{info.name} {DataType.Name(info.data_type).removeprefix('DATA_TYPE_')}[{sizes}]"
