@@ -215,6 +215,7 @@ def _same(known: FileDescriptor, proto: FileDescriptorProto) -> bool:
     known.CopyToProto(mine)
     other.CopyFrom(proto)
     for one in (mine, other):
+        one.DiscardUnknownFields()  # what compilers add for themselves
         one.ClearField("source_code_info")
         for message in one.message_type:
             _forget_json_names(message)

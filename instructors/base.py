@@ -1,0 +1,236 @@
+"""The caller of one domain: deadline, metadata, turns and errors of every outgoing call, in one place."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+from google.protobuf.message import DecodeError, Message
+from grpc.aio import AioRpcError
+
+from instructors.domains import Domain, Domains, Operation
+from instructors.messages import build, separate
+from instructors.retries import RetrySettings, retried
+from instructors.turns import Turns
+from processing_service.wire.callcontext import CallContext, current, outgoing_metadata
+from processing_service.wire.errors import Code, CoordinatorError, invalid
+from processing_service.wire.interceptors.errors import from_rpc_error
+from processing_service.wire.telemetry.hooks import CallEnded, LegacyName, Telemetry
+
+log = logging.getLogger(__name__)
+
+_FOREVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """What holds for every outgoing call."""
+
+    maximum: float = 3600.0
+    """Longest time of one call, in seconds."""
+    margin_ratio: float = 0.05
+    """Share of the time left that is kept back at each hop, so that the far end gives up first and can say why."""
+    max_margin: float = 0.05
+    """Most that is kept back, in seconds."""
+    retries: RetrySettings = field(default_factory=RetrySettings)
+    """For calls outside of sessions."""
+
+    def timeout(self, remaining: float) -> float:
+        """Seconds that a call gets of what is left."""
+        return min(self.maximum, remaining - min(self.max_margin, remaining * self.margin_ratio))
+
+
+class BaseInstructor:
+    """Owns the channel of one domain and makes its calls.
+
+    Args:
+        domain: the domain.
+        domains: where operations are found.
+        peers: the instructors by domain, for `coordinate_domain`.
+        telemetry: told of calls that leave the process, and of legacy spellings.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        domains: Domains,
+        peers: Mapping[str, BaseInstructor],
+        settings: CallSettings,
+        telemetry: Telemetry,
+    ) -> None:
+        self.domain = domain
+        self.turns = Turns(domain.max_in_flight)
+        """Counts the calls that are out."""
+        self._domains, self._peers = domains, peers
+        self._settings, self._telemetry = settings, telemetry
+        self._peer = f"the {domain.name} domain"
+        self._remote = not domain.embedded
+        self._methods: dict[str, Any] = {}
+
+    async def call(
+        self,
+        operation: str,
+        request: Message,
+        *,
+        deadline: float | None = None,
+        context: CallContext | None = None,
+    ) -> Message:
+        """Makes one call, once.
+
+        Args:
+            operation: the RPC in snake_case, such as `get_model`.
+            request: its request.
+            deadline: in seconds of `time.monotonic()`; the call gets what is left, less a margin. None takes that of
+                the context.
+            context: on whose behalf; the call that is served now, if not given.
+
+        Raises:
+            CoordinatorError: what the domain answered; DOMAIN_UNAVAILABLE, DEADLINE_EXCEEDED, PAYLOAD_TOO_LARGE.
+        """
+        found = self._domains.operation(f"{self.domain.name}.{operation}")
+        context = current() if context is None else context
+        until = context.deadline if deadline is None else deadline
+        data = await self.send(found, request, _FOREVER if until is None else until, context)
+        return self.parse(found, data)
+
+    async def send(
+        self,
+        operation: Operation,
+        request: Message,
+        deadline: float,
+        context: CallContext,
+        max_queued: float = _FOREVER,
+    ) -> bytes:
+        """Makes one call, once, and gives the response as it came. Raises as `call`; STEP_QUEUED_TOO_LONG.
+
+        Args:
+            deadline: in seconds of `time.monotonic()`.
+            max_queued: seconds that it may wait for its turn.
+        """
+        method = self._methods.get(operation.path) or self._open(operation)
+        turns = self.turns
+        if not turns.take():
+            await self._queue(deadline, max_queued)
+        started, code = time.monotonic(), 0
+        try:
+            timeout, metadata = self._timeout(deadline - started), outgoing_metadata(context)
+            reply: bytes = await method(request, timeout=timeout, metadata=metadata)
+        except AioRpcError as error:
+            code = error.code().value[0]
+            raise from_rpc_error(error, self._peer) from error
+        except BaseException:
+            code = Code.CANCELLED
+            raise
+        finally:
+            turns.leave()
+            if self._remote:
+                self._telemetry.emit(CallEnded("client", operation.path, code, time.monotonic() - started, context))
+        return reply
+
+    def parse(self, operation: Operation, data: bytes) -> Message:
+        """The response in these bytes. Raises CoordinatorError: FOREIGN if they are something else."""
+        try:
+            return operation.response_class.FromString(data)
+        except DecodeError as error:
+            text = f"{self._peer} answered {operation.name} with bytes that are not a {operation.response_name}"
+            raise CoordinatorError(Code.INTERNAL, ErrorReason.ERROR_REASON_FOREIGN, text) from error
+
+    async def coordinate_domain(self, domain: str, command: Mapping[str, object]) -> Message:
+        """Calls an operation of any domain: `{"operation": "get_model", "model_id": "text-detection"}`.
+
+        On behalf of a session it makes one call; else it tries again as its settings say, never past the deadline of
+        the call that is served now.
+
+        Args:
+            domain: its name.
+            command: `operation`, and the fields of the request by name; bytes and messages stand as they are.
+
+        Raises:
+            CoordinatorError: as `call`; DOMAIN_NOT_FOUND, OPERATION_NOT_FOUND, FIELD_*.
+        """
+        fields = dict(command)
+        operation = self._named(domain, fields.pop("operation", ""))
+        values, leaves = separate(fields)
+        request = operation.request_class()
+        build(request, values, leaves, self.note_legacy)
+        return await self.coordinate(operation, request)
+
+    async def coordinate(
+        self,
+        operation: Operation,
+        request: Message,
+        *,
+        deadline: float | None = None,
+        context: CallContext | None = None,
+    ) -> Message:
+        """Calls an operation of any domain: once on behalf of a session, else with retries. Raises as `call`."""
+        peer = self._peers[operation.domain]
+        context = current() if context is None else context
+        until = context.deadline if deadline is None else deadline
+        rpc = operation.rpc
+
+        async def once() -> Message:
+            return await peer.call(rpc, request, deadline=until, context=context)
+
+        return await (once() if context.session_id else retried(once, self._settings.retries, until))
+
+    def note_legacy(self, full_field_name: str, spelling: str) -> None:
+        """Tells telemetry of a legacy spelling."""
+        self._telemetry.emit(LegacyName(full_field_name, spelling))
+
+    def _named(self, domain: str, operation: object) -> Operation:
+        if not operation:
+            text = "names the RPC in snake_case, such as 'get_model'"
+            raise invalid(ErrorReason.ERROR_REASON_FIELD_REQUIRED, "operation", text)
+        name = str(operation).removeprefix(f"{domain}.")
+        return self._domains.operation(self._domains.spelled(f"{domain}.{name}"))
+
+    def _open(self, operation: Operation) -> Any:
+        """The channel's method. Raises CoordinatorError: DOMAIN_NOT_CONFIGURED, OPERATION_NOT_FOUND for streams."""
+        channel = self.domain.channel
+        if channel is None:
+            raise not_configured(self.domain.name)
+        if not operation.unary:
+            text = f"{operation.name} is a stream; call it by the service's own client"
+            raise CoordinatorError(Code.UNIMPLEMENTED, ErrorReason.ERROR_REASON_OPERATION_NOT_FOUND, text)
+        method: Any = channel.unary_unary(operation.path, operation.request_class.SerializeToString, None)
+        self._methods[operation.path] = method
+        return method
+
+    async def _queue(self, deadline: float, max_queued: float) -> None:
+        """Waits for a turn. Raises CoordinatorError: STEP_QUEUED_TOO_LONG, DEADLINE_EXCEEDED."""
+        left = deadline - time.monotonic()
+        if await self.turns.wait(min(left, max_queued)):
+            return
+        if left <= max_queued:
+            raise self._late()
+        raise CoordinatorError(
+            Code.DEADLINE_EXCEEDED,
+            ErrorReason.ERROR_REASON_STEP_QUEUED_TOO_LONG,
+            f"waited {max_queued:g} s for one of {self.turns.limit} calls to {self._peer}; raise one of both",
+            metadata={"max_queued_seconds": f"{max_queued:g}", "in_flight_limit": str(self.turns.limit)},
+        )
+
+    def _timeout(self, remaining: float) -> float:
+        if remaining <= 0:
+            raise self._late()
+        return self._settings.timeout(remaining)
+
+    def _late(self) -> CoordinatorError:
+        text = f"no time was left for a call to {self._peer}; give the session a longer timeout"
+        return CoordinatorError(Code.DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED, text)
+
+
+def not_configured(domain: str) -> CoordinatorError:
+    """FAILED_PRECONDITION for a domain that this server has no channel to."""
+    text = f"this server has no channel to the {domain} domain; give its address in the configuration"
+    return CoordinatorError(
+        Code.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_DOMAIN_NOT_CONFIGURED,
+        text,
+        metadata={"domain": domain},
+    )
