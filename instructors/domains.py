@@ -88,6 +88,16 @@ class Operation:
         """`domain.rpc_in_snake_case`."""
         return self.kind.operation
 
+    @property
+    def rpc(self) -> str:
+        """`rpc_in_snake_case`."""
+        return self.kind.operation.partition(".")[2]
+
+    @property
+    def response_name(self) -> str:
+        """Full name of the response message."""
+        return self.kind.response.full_name
+
 
 class Domains:
     """The registered domains; an `OperationCatalog`."""

@@ -9,7 +9,7 @@ from processing_service.engine.definitions import Definition, compile_definition
 from instructors.repeats import Repeats
 from processing_service.engine.base import OperationCatalog
 from processing_service.engine.managers.workflows import WorkflowManager
-from processing_service.engine.pages import make_token, page_size, read_token
+from processing_service.wire.pages import make_token, page_size, read_token
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import invalid
 

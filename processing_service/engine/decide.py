@@ -390,7 +390,7 @@ def _ended(turn: _Turn, event: Ended) -> None:
 
 
 def _receipt(turn: _Turn, event: Succeeded | Failed | Ended | Cancel, outcome: Outcome) -> None:
-    elapsed = turn.at - turn.state.cancelled_us
+    elapsed = max(0, turn.at - turn.state.cancelled_us)
     facts: dict[str, Any] = {"step": event.step, "item": event.item, "attempt": event.attempt}
     turn.note(Kind.CALL_RECEIPT, **facts, outcome=outcome, elapsed_us=elapsed)
     turn.note(Kind.STEP_CANCELLED, **facts)
@@ -492,7 +492,7 @@ def _command(turn: _Turn, event: Command) -> None:
         "action": event.action,
         "request_id": event.request_id,
         "actor": event.actor,
-        "elapsed_us": event.at - event.accepted_at,
+        "elapsed_us": max(0, event.at - event.accepted_at),
     }
     if state.state not in LEGAL[event.action]:
         turn.note(Kind.COMMAND_REFUSED, message=event.comment, **facts)

@@ -166,8 +166,9 @@ def _key(key: str | int) -> Reader:
 def _projection(reader: Reader, segment: str) -> Reader:
     def read(values: Any) -> Any:
         projected = [reader(value) for value in values]
-        if ABSENT in projected:
-            raise Unfit(f"item {projected.index(ABSENT)} of the list has no {segment!r}")
+        missing = next((index for index, value in enumerate(projected) if value is ABSENT), None)
+        if missing is not None:
+            raise Unfit(f"item {missing} of the list has no {segment!r}")
         return projected
 
     return read

@@ -1,0 +1,249 @@
+"""CEL expressions: compiled once, checked against the kinds of what they read.
+
+Each field path of an expression is one variable of its own, so an evaluation hands over a width and not the message
+with the picture that it stands in. The library's budgets (100,000 code points, 32 levels, iterations) stay on.
+Language: https://github.com/google/cel-spec.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from google.protobuf import descriptor_pool
+from google.protobuf.message import Message
+
+from processing_service.engine.kinds import ANY, BOOL, BYTES, INT, NUMBER, STRING, Base, Kind, message_kind
+from processing_service.engine.paths import ROOTS, Lookup, Names, Path, Unfit, json_value, look_up
+
+_TOKEN: Final = re.compile(
+    r"""(?P<skip>\s+|//[^\n]*)
+    |(?P<text>[bBrR]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'))
+    |(?P<name>[A-Za-z_]\w*)
+    |(?P<number>[0-9][\w.]*)
+    |(?P<mark>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_FAULT: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
+_COMPARISON: Final = re.compile(r"'(?:_[<>=!]=?_|@in)'")
+_MAX_SHOWN: Final = 200
+_WHOLE: Final = (("steps",), ("parameters",))
+
+Chain = tuple[tuple[str, ...], bool]
+"""The words of a field path, and whether it stands alone in `has(...)`."""
+
+
+class Token(NamedTuple):
+    """A word or mark of an expression."""
+
+    sort: str
+    text: str
+
+
+class Variable(NamedTuple):
+    """A path that an expression reads."""
+
+    name: str
+    """As it is written, such as `steps.page.decode.width`."""
+    lookup: Lookup | None
+    """None for `steps` and `parameters` in `has(steps.page)`: which of them are there."""
+
+
+class Expression(NamedTuple):
+    """A compiled expression."""
+
+    text: str
+    paths: tuple[Path, ...]
+    """All that it names."""
+    variables: tuple[Variable, ...]
+    kind: Kind
+    """What it comes to, as far as that can be told."""
+    evaluate: Callable[[Mapping[str, Any]], Any]
+    """From values by variable name, as `to_cel` gives them, to a value of Python. Raises Unfit."""
+
+
+def compile_expression(text: str, names: Names) -> Expression:
+    """Compiles an expression. Raises Unfit for a fault of syntax, name or type."""
+    chains = list(_chains(text))
+    variables = tuple(_variables(chains, names))
+    try:
+        program = _program(text, variables, exact=True)
+    except RuntimeError as fault:
+        if not _COMPARISON.search(str(fault)):
+            raise Unfit(_described(fault)) from None
+        # The checker compares numbers of one type only, the evaluator those of any.
+        try:
+            program = _program(text, variables, exact=False)
+        except RuntimeError:
+            raise Unfit(_described(fault)) from None
+    paths = tuple(_path(chain) for chain, _ in chains)
+    return Expression(text, paths, variables, _kind_of(program.return_type()), _evaluator(program, variables))
+
+
+def to_cel(value: Any) -> Any:
+    """The value as the evaluator takes it."""
+    value = json_value(value)
+    if isinstance(value, Message):
+        return value if _is_known(value.DESCRIPTOR.full_name) else _fields(value)
+    if isinstance(value, str | bytes | int | float | None):
+        return value
+    if isinstance(value, Mapping) or hasattr(value, "keys"):
+        return {key: to_cel(value[key]) for key in value}
+    return [to_cel(item) for item in value]
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    """A message that CEL does not know, as a map."""
+    return {field.name: to_cel(getattr(message, field.name)) for field in message.DESCRIPTOR.fields}
+
+
+def _program(text: str, variables: tuple[Variable, ...], *, exact: bool) -> Any:
+    cel = _library()
+    types = {name: _type(lookup.kind, exact) if lookup else _presence_type() for name, lookup in variables}
+    return cel.NewEnv(descriptor_pool.Default(), variables=types).compile(text)
+
+
+def _evaluator(program: Any, variables: tuple[Variable, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    error = _library().Type.ERROR
+
+    def evaluate(values: Mapping[str, Any]) -> Any:
+        try:
+            result = program.eval(data=values)
+            plain = result.plain_value()
+        except RuntimeError as fault:
+            raise Unfit(_described(fault)) from None
+        if isinstance(plain, str) and result.type() == error:
+            missing = [name for name, _ in variables if name not in values]
+            raise Unfit(f"{missing[0]} has no value here; guard it with has(...)" if missing else _reason(plain))
+        return plain if isinstance(plain, bool | str | int | float) else _native(plain)
+
+    return evaluate
+
+
+def _native(value: Any) -> Any:
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if isinstance(value, list):
+        return [_native(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _native(item) for key, item in value.items()}
+    return value
+
+
+def _variables(chains: list[Chain], names: Names) -> Iterator[Variable]:
+    seen: set[str] = set()
+    for chain, tested in chains:
+        lookup: Lookup | None = look_up(_path(chain), names)
+        shown = chain[:-1] if tested else chain
+        if tested:
+            lookup = None if shown in _WHOLE else look_up(_path(shown), names)
+        name = ".".join(shown)
+        if name not in seen:
+            seen.add(name)
+            yield Variable(name, lookup)
+
+
+def _path(chain: tuple[str, ...]) -> Path:
+    return Path(chain[0], chain[1:])
+
+
+def _chains(text: str) -> Iterator[Chain]:
+    """The field paths of an expression."""
+    tokens = [Token(str(m.lastgroup), m.group()) for m in _TOKEN.finditer(text) if m.lastgroup != "skip"]
+    tokens.append(Token("mark", ""))
+    index = 0
+    while index < len(tokens) - 1:
+        start, index = index, index + 1
+        if tokens[start].text not in ROOTS or (start and tokens[start - 1].text == "."):
+            continue
+        chain = [tokens[start].text]
+        while tokens[index].text == "." and tokens[index + 1].sort == "name" and tokens[index + 2].text != "(":
+            chain.append(tokens[index + 1].text)
+            index += 2
+        tested = start > 1 and tokens[start - 1].text == "(" and tokens[start - 2].text == "has"
+        yield tuple(chain), tested and tokens[index].text == ")" and len(chain) > 1
+
+
+def _type(kind: Kind, exact: bool) -> Any:
+    types = _library().Type
+    if kind.lists:
+        return types.List(_type(kind.element, exact))
+    if kind.base is Base.MAP:
+        return types.Map(types.DYN, types.DYN if kind.values is None else _type(kind.values, exact))
+    if kind.base is Base.MESSAGE:
+        return types(kind.type_name) if _is_known(kind.type_name) else types.DYN
+    name = _CEL_TYPES.get(kind.base, "DYN") if exact or kind.base not in _NUMBERS else "DYN"
+    return getattr(types, name)
+
+
+def _presence_type() -> Any:
+    types = _library().Type
+    return types.Map(types.STRING, types.DYN)
+
+
+_NUMBERS: Final = frozenset({Base.INT, Base.NUMBER, Base.ENUM})
+_CEL_TYPES: Final = {
+    Base.BOOL: "BOOL",
+    Base.INT: "INT",
+    Base.ENUM: "INT",
+    Base.NUMBER: "DOUBLE",
+    Base.STRING: "STRING",
+    Base.BYTES: "BYTES",
+}
+_KINDS: Final = {
+    "BOOL": BOOL,
+    "INT": INT,
+    "UINT": INT,
+    "DOUBLE": NUMBER,
+    "STRING": STRING,
+    "BYTES": BYTES,
+    "NULL": Kind(Base.NULL),
+    "DURATION": Kind(Base.MESSAGE, "google.protobuf.Duration"),
+    "TIMESTAMP": Kind(Base.MESSAGE, "google.protobuf.Timestamp"),
+}
+
+
+def _kind_of(kind: Any) -> Kind:
+    """The kind of a CEL type."""
+    name = kind.name()
+    layers = 0
+    while name.startswith("LIST<"):
+        name, layers = name[5:-1], layers + 1
+    if name.startswith("MAP<"):
+        return Kind(Base.MAP, lists=layers)
+    if kind.is_message() and not layers:
+        return message_kind(descriptor_pool.Default().FindMessageTypeByName(name))
+    return _KINDS.get(name, ANY).listed(layers)
+
+
+@lru_cache(maxsize=1024)
+def _is_known(type_name: str) -> bool:
+    try:
+        descriptor_pool.Default().FindMessageTypeByName(type_name)
+    except KeyError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def _library() -> Any:
+    from cel_expr_python import cel
+
+    return cel
+
+
+def _described(fault: RuntimeError) -> str:
+    found = _FAULT.search(str(fault))
+    if found is None:
+        return _reason(str(fault))
+    _, column, what = found.groups()
+    what = what.replace(" (in container '')", "").removeprefix("Syntax error: ")
+    return f"{what[:_MAX_SHOWN]} (at character {column} of the expression)"
+
+
+def _reason(text: str) -> str:
+    """What the evaluator said, without its status."""
+    return re.sub(r"^[A-Z_]+: |\s*\[[A-Z_]+\]$", "", text.strip().split("\n")[0])[:_MAX_SHOWN]
+

@@ -1,0 +1,183 @@
+"""Values on their way between messages: what JSON shows of a message, and a message made of something else."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from coordinator.payload.v1.payload_pb2 import Artifact, Datum, Tensor
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from processing_service.engine.kinds import ARTIFACT, DATUM, LOOSE, TENSOR, is_map
+from processing_service.engine.literals import canonical, duration, exact_float, exact_integer, shown
+from processing_service.engine.paths import ABSENT, Unfit, json_value
+
+Contents = Mapping[str, bytes]
+"""Content of artifacts, by digest."""
+
+_DURATION: Final = "google.protobuf.Duration"
+_TIMESTAMP: Final = "google.protobuf.Timestamp"
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it: messages as objects with every field that has no presence, enums by name.
+
+    Integers beyond 2^53 and numbers that are not finite become text. Raises Unfit for bytes, tensors and data.
+    """
+    value = json_value(value)
+    if isinstance(value, Message):
+        return _plain_message(value)
+    if isinstance(value, str | bool | None):
+        return value
+    if isinstance(value, int):
+        return exact_integer(value)
+    if isinstance(value, float):
+        return exact_float(value)
+    if isinstance(value, bytes):
+        raise Unfit("bytes cannot stand in JSON; bind the value alone")
+    if hasattr(value, "keys"):
+        return {str(key): plain(value[key]) for key in value}
+    return [plain(item) for item in value]
+
+
+def _plain_message(message: Message) -> Any:
+    name = message.DESCRIPTOR.full_name
+    if name in (DATUM, TENSOR):
+        raise Unfit(f"a {message.DESCRIPTOR.name} cannot stand in JSON; bind it alone")
+    if name.startswith("google.protobuf."):
+        return json_format.MessageToDict(message, preserving_proto_field_name=True)
+    fields: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        if not field.has_presence or message.HasField(field.name):
+            fields[field.name] = _plain_field(field, getattr(message, field.name))
+    return fields
+
+
+def _plain_field(field: FieldDescriptor, value: Any) -> Any:
+    if is_map(field):
+        inner = field.message_type.fields_by_name["value"]
+        return {str(key): _plain_single(inner, value[key]) for key in sorted(value)}
+    if field.is_repeated:
+        return [_plain_single(field, item) for item in value]
+    return _plain_single(field, value)
+
+
+def _plain_single(field: FieldDescriptor, value: Any) -> Any:
+    if field.message_type is not None:
+        return plain(value)
+    if field.enum_type is not None and value in field.enum_type.values_by_number:
+        return canonical(field, value)
+    if field.type == FieldDescriptor.TYPE_FLOAT:
+        return exact_float(short_float(value))
+    return plain(value)
+
+
+def short_float(value: float) -> float:
+    """The double with the fewest digits that is this 32-bit float."""
+    for digits in (6, 7, 8):
+        shorter = float(f"{value:.{digits}g}")
+        if struct.pack("f", shorter) == struct.pack("f", value):
+            return shorter
+    return value
+
+
+def content(datum: Datum, contents: Contents) -> Any:
+    """What a datum holds: bytes or a Tensor; ABSENT if it is empty. Raises Unfit for an artifact that is not here."""
+    which = datum.WhichOneof("content")
+    if which is None:
+        return ABSENT
+    if which != "artifact":
+        return getattr(datum, which)
+    data = contents.get(datum.artifact.digest)
+    if data is None:
+        raise Unfit(f"the content of artifact {datum.artifact.digest[:12]!r} is not here")
+    return Tensor.FromString(data) if datum.artifact.type_name == TENSOR else data
+
+
+def datum_of(value: Any) -> Datum:
+    """A datum that holds the value. Raises Unfit."""
+    if isinstance(value, Datum):
+        return value
+    if isinstance(value, bytes):
+        return Datum(inline_bytes=value)
+    if isinstance(value, Message) and value.DESCRIPTOR.full_name == TENSOR:
+        return Datum(tensor=same(Tensor.DESCRIPTOR, value))  # type: ignore[arg-type]  # it is a Tensor
+    if isinstance(value, Message) and value.DESCRIPTOR.full_name == ARTIFACT:
+        return Datum(artifact=same(Artifact.DESCRIPTOR, value))  # type: ignore[arg-type]  # it is an Artifact
+    raise Unfit(f"must be bytes, a tensor or an artifact, not {_shown(value)}")
+
+
+def same(target: Descriptor, message: Message) -> Message:
+    """The message as one of the pool of `target`, which has the same full name."""
+    if message.DESCRIPTOR is target:
+        return message
+    copy = GetMessageClass(target)()
+    copy.MergeFromString(message.SerializePartialToString())
+    return copy
+
+
+def to_message(
+    target: Descriptor, from_fields: Callable[[Message, Mapping[str, Any]], None]
+) -> Callable[[Any, Contents], Message]:
+    """What makes a message of a value.
+
+    Args:
+        target: its type.
+        from_fields: fills a message from JSON-like values; raises Unfit.
+
+    Returns:
+        From a value and the content of artifacts to the message; raises Unfit. A Datum that is empty, and is wanted as
+        a tensor, gives an empty Tensor.
+    """
+    name, make = target.full_name, GetMessageClass(target)
+
+    def convert(value: Any, contents: Contents) -> Message:
+        if name == DATUM:
+            return same(target, datum_of(value))
+        if name == TENSOR and isinstance(value, Datum):
+            value = content(value, contents)
+        if isinstance(value, Message) and value.DESCRIPTOR.full_name == name:
+            return same(target, value)
+        if name in LOOSE:
+            return _loose(make(), plain(value))
+        if name == _DURATION:
+            return same(target, duration(value))
+        if name == _TIMESTAMP and isinstance(value, datetime):
+            stamp = Timestamp()
+            stamp.FromDatetime(value)
+            return same(target, stamp)
+        made = make()
+        value = json_value(value)
+        if name.startswith("google.protobuf."):
+            return _parsed(made, value)
+        if not isinstance(value, Mapping):
+            raise Unfit(f"must be a {target.name}, not {_shown(value)}")
+        from_fields(made, value)
+        return made
+
+    return convert
+
+
+def _loose(made: Message, value: Any) -> Message:
+    name = made.DESCRIPTOR.name
+    if (name == "Struct" and not isinstance(value, dict)) or (name == "ListValue" and not isinstance(value, list)):
+        raise Unfit(f"must be {'an object' if name == 'Struct' else 'a list'}, not {_shown(value)}")
+    return _parsed(made, value)
+
+
+def _parsed(made: Message, value: Any) -> Message:
+    try:
+        json_format.ParseDict(value, made)
+    except (json_format.ParseError, TypeError, ValueError):
+        raise Unfit(f"cannot be read as a {made.DESCRIPTOR.name}: {_shown(value)}") from None
+    return made
+
+
+def _shown(value: Any) -> str:
+    return f"a {value.DESCRIPTOR.name}" if isinstance(value, Message) else shown(value)
