@@ -469,8 +469,8 @@ def _time_out_calls(turn: _Turn) -> None:
         if not flights and step.state is StepState.RUNNING and step.items is None and step.due_us <= turn.at:
             late = [(-1, step.attempt)]
         for item, attempt in late:
-            if turn.state.state.terminal:
-                return
+            if turn.state.state.terminal or (item, attempt) not in _flights(turn.state.steps[index]):
+                continue  # the failure of another call has ended it
             timeout = turn.plan.steps[index].timeout_us
             fault = Fault(_DEADLINE_EXCEEDED, _STEP_TIMED_OUT, f"no result within its timeout of {timeout / 1e6:g} s")
             turn.actions.append(Cancel(index, item, attempt))

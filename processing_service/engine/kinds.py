@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -86,7 +87,7 @@ _ALSO: Final = {
 }
 """Bases that a base turns into, as proto JSON does it; whether the value fits is seen when it is there."""
 
-_INTO_MESSAGE: Final = {
+_INTO_MESSAGE: Final[dict[str, Callable[[Kind], bool]]] = {
     DATUM: lambda source: source.base is Base.BYTES or source.type_name in (TENSOR, ARTIFACT),
     TENSOR: lambda source: source.type_name == DATUM,
     "google.protobuf.Duration": lambda source: source.base is Base.STRING,
@@ -102,8 +103,8 @@ def message_kind(message: Descriptor) -> Kind:
 
 def kind_of(field: FieldDescriptor) -> Kind:
     """The kind of what a field holds."""
-    if is_map(field):
-        return Kind(Base.MAP, values=kind_of(field.message_type.fields_by_name["value"]))
+    if (entry := map_entry(field)) is not None:
+        return Kind(Base.MAP, values=kind_of(entry.fields_by_name["value"]))
     kind = element_kind(field)
     return kind.listed() if field.is_repeated else kind
 
@@ -117,10 +118,10 @@ def element_kind(field: FieldDescriptor) -> Kind:
     return BYTES if field.type == FieldDescriptor.TYPE_BYTES else _SCALARS[field.cpp_type]
 
 
-def is_map(field: FieldDescriptor) -> bool:
-    """True for a map field."""
+def map_entry(field: FieldDescriptor) -> Descriptor | None:
+    """The entry of a map field, with fields `key` and `value`; None for another field."""
     inner = field.message_type
-    return inner is not None and bool(inner.GetOptions().map_entry)
+    return inner if inner is not None and inner.GetOptions().map_entry else None
 
 
 def fits(source: Kind, target: Kind) -> bool:

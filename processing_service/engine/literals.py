@@ -60,12 +60,10 @@ def integer(low: int = -MAX_INT64 - 1, high: int = MAX_INT64) -> Convert:
 
     def convert(value: Any) -> int:
         if type(value) is not int:
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)
-            elif isinstance(value, str) and _DECIMAL.fullmatch(value):
-                value = int(value)
-            else:
+            whole = isinstance(value, float) and value.is_integer()
+            if not whole and not (isinstance(value, str) and _DECIMAL.fullmatch(value)):
                 raise Unfit(f"must be an integer, not {shown(value)}")
+            value = int(value)
         if not low <= value <= high:
             raise Unfit(f"must be from {low} to {high}, not {value}")
         return int(value)
@@ -105,16 +103,16 @@ def enum_value(enum: EnumDescriptor) -> Convert:
 
     def convert(value: Any) -> int:
         if isinstance(value, str):
-            number = by_name.get(value.upper().removeprefix(prefix))
-            if number is not None:
-                return number
+            named = by_name.get(value.upper().removeprefix(prefix))
+            if named is not None:
+                return named
             known = [name for name, number in by_name.items() if number]
             suggestion = nearest(value.upper().removeprefix(prefix), known)
             raise Unfit(f"must be one of {', '.join(known)}, not {shown(value)}", suggestion)
-        number = integer()(value)
-        if number not in enum.values_by_number:
-            raise Unfit(f"{enum.name} has no value {number}")
-        return number
+        numbered: int = integer()(value)
+        if numbered not in enum.values_by_number:
+            raise Unfit(f"{enum.name} has no value {numbered}")
+        return numbered
 
     return convert
 
@@ -157,7 +155,7 @@ def exact_float(value: float) -> float | str:
 def shown(value: Any) -> str:
     """The value as a message shows it."""
     if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false"}.get(value, "null")
+        return "null" if value is None else "true" if value else "false"
     if isinstance(value, list | tuple):
         return "a list"
     if isinstance(value, dict):

@@ -99,7 +99,7 @@ def look_up(path: Path, names: Names) -> Lookup:
 
 
 def _root(path: Path, names: Names) -> tuple[Kind, tuple[str | int, ...]]:
-    if path.root == "item_index" or path.root == "item":
+    if path.root in ("item", "item_index"):
         if names.item is None:
             raise Unfit(f"{path.root} exists only in the parameters of a step with foreach")
         return (INT if path.root == "item_index" else names.item), path.segments

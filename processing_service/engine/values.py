@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from processing_service.engine.kinds import ARTIFACT, DATUM, LOOSE, TENSOR, is_map
+from processing_service.engine.kinds import ARTIFACT, DATUM, LOOSE, TENSOR, map_entry
 from processing_service.engine.literals import canonical, duration, exact_float, exact_integer, shown
 from processing_service.engine.paths import ABSENT, Unfit, json_value
 
@@ -60,8 +60,8 @@ def _plain_message(message: Message) -> Any:
 
 
 def _plain_field(field: FieldDescriptor, value: Any) -> Any:
-    if is_map(field):
-        inner = field.message_type.fields_by_name["value"]
+    if (entry := map_entry(field)) is not None:
+        inner = entry.fields_by_name["value"]
         return {str(key): _plain_single(inner, value[key]) for key in sorted(value)}
     if field.is_repeated:
         return [_plain_single(field, item) for item in value]
