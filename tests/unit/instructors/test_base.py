@@ -252,7 +252,7 @@ async def test_bytes_that_are_no_response_are_an_error_of_the_domain():
         (grpc.method_handlers_generic_handler("coordinator.model.v1.ModelService", handlers),)
     )
     instructors = Instructors(Domains([Domain("model", CONTRACT["model"], InProcessChannel(server))]))
-    with pytest.raises(CoordinatorError, match="the model domain answered model.get_model with bytes"):
+    with pytest.raises(CoordinatorError, match=r"the model domain answered model\.get_model with bytes"):
         await instructors["model"].call("get_model", request())
 
 
