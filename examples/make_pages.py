@@ -373,6 +373,14 @@ def save(name: str, page: Page, folder: Path) -> None:
     (folder / f"{name}.json").write_text(truth + "\n", "utf-8")
 
 
+def make_pages(seed: int, count: int, folder: Path) -> None:
+    """Makes that many pages in a folder; the fonts are installed first if they are not."""
+    install_fonts()
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        save(*make_page(seed, index), folder)
+
+
 def install_fonts() -> None:
     """Installs the packages of `fonts.lock` into their folder, unless they are there."""
     if not FONTS.is_dir():
@@ -386,11 +394,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=len(KINDS), help="how many pages")
     parser.add_argument("--output", type=Path, default=HERE / "pages", help="folder to write to")
     options = parser.parse_args()
-    install_fonts()
-    cv2.setNumThreads(1)
-    options.output.mkdir(parents=True, exist_ok=True)
-    for index in range(options.count):
-        save(*make_page(options.seed, index), options.output)
+    make_pages(options.seed, options.count, options.output)
 
 
 if __name__ == "__main__":
