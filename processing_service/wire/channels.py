@@ -5,6 +5,7 @@ No channel carries a retry policy: a step's retries are the engine's, all others
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,8 +48,13 @@ class ChannelSettings:
             )
 
 
-def open_channel(settings: ChannelSettings) -> grpc.aio.Channel:
-    """A channel that connects when it is first used; close it when done. One event loop, one thread."""
+def open_channel(
+    settings: ChannelSettings, interceptors: Sequence[grpc.aio.ClientInterceptor] = ()
+) -> grpc.aio.Channel:
+    """A channel that connects when it is first used; close it when done. One event loop, one thread.
+
+    Interceptors cost a task a call: they are for a caller's own instrumentation, not for channels to domains.
+    """
     options = (
         ("grpc.max_receive_message_length", settings.message_limit),
         ("grpc.max_send_message_length", settings.message_limit),
@@ -57,5 +63,7 @@ def open_channel(settings: ChannelSettings) -> grpc.aio.Channel:
         ("grpc.service_config_disable_resolution", 1),
     )
     if settings.tls is None:
-        return grpc.aio.insecure_channel(settings.address, options)
-    return grpc.aio.secure_channel(settings.address, channel_credentials(settings.tls), options)
+        return grpc.aio.insecure_channel(settings.address, options, interceptors=interceptors)
+    return grpc.aio.secure_channel(
+        settings.address, channel_credentials(settings.tls), options, interceptors=interceptors
+    )

@@ -93,6 +93,7 @@ def update(sequence):
     return pb.WatchProcessingSessionResponse(event=pb.SessionEvent(sequence=sequence))
 
 
+INNER = pb.GetProcessingWorkflowRequest(workflow_id="inner")
 GET = pb.GetProcessingWorkflowRequest(workflow_id="read-text")
 WATCH = pb.WatchProcessingSessionRequest(session_id="s1")
 
@@ -287,6 +288,56 @@ async def test_deadline_in_the_past(connect):
 
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert seen == []
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(20, 0.1), (0.1, 20)], ids=["inner first", "outer first"])
+async def test_deadlines_of_nested_calls(connect, outer, inner):
+    """A call made inside a call ends at its own deadline, or with the call around it, whichever comes first."""
+    stubs, seen = [], []
+    never = asyncio.Event()
+
+    async def unary(request, context):
+        if request.workflow_id == "inner":
+            await never.wait()
+        try:
+            return await stubs[0].GetProcessingWorkflow(
+                pb.GetProcessingWorkflowRequest(workflow_id="inner"), timeout=inner
+            )
+        except grpc.aio.AioRpcError as error:
+            seen.append(error.code())
+            await asyncio.sleep(0)
+            return workflow("went on")
+
+    stubs.append(rpc.ProcessingServiceStub(await connect(Handlers(unary))))
+    call = stubs[0].GetProcessingWorkflow(pb.GetProcessingWorkflowRequest(workflow_id="outer"), timeout=outer)
+
+    if inner < outer:
+        assert (await call).source == "went on"
+        assert seen == [grpc.StatusCode.DEADLINE_EXCEEDED]
+    else:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await call
+        assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert seen == []
+    assert asyncio.current_task().cancelling() == 0
+
+
+async def test_timeout_of_the_caller(connect):
+    """A caller's own asyncio.timeout ends the call as TimeoutError and reaches the handler."""
+    ended = asyncio.Event()
+
+    async def unary(request, context):
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.set()
+
+    stub = rpc.ProcessingServiceStub(await connect(Handlers(unary)))
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await stub.GetProcessingWorkflow(GET, timeout=20)
+    await ended.wait()
 
 
 async def test_no_deadline(connect):

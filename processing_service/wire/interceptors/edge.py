@@ -11,9 +11,11 @@ import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Never
 
 import grpc
+from coordinator.error.v1.error_pb2 import ErrorReason
+from google.protobuf.message import DecodeError
 from grpc.aio import AbortError, AioRpcError
 
 from processing_service.wire.callcontext import CURRENT, NO_CALL, CallContext
@@ -33,6 +35,8 @@ _OPEN: Final = ("/grpc.health.", "/grpc.reflection.")
 _PUBLIC: Final = "/grpc.health."
 UNKNOWN_METHOD: Final = "_OTHER"
 """Counted in place of the name that a caller made up."""
+MALFORMED: Final = object()
+"""Stands for a request that could not be parsed: grpc would answer UNKNOWN with the words of the library."""
 _MAKERS: Final[dict[tuple[bool, bool], Any]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
@@ -68,8 +72,11 @@ class Edge:
     def wrap(self, method: str, handler: Handler) -> Handler:
         """The handler of `/package.Service/Method` behind everything that calls share."""
         guarded: Any = self._guard(method, _work(handler), limited=not handler.response_streaming)
+        parse: Any = handler.request_deserializer
+        if parse is not None and not handler.request_streaming:
+            parse = _tolerant(parse)
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
-        return make(guarded, handler.request_deserializer, handler.response_serializer)  # type: ignore[no-any-return]
+        return make(guarded, parse, handler.response_serializer)  # type: ignore[no-any-return]
 
     def _guard(self, method: str, work: Work, *, limited: bool) -> Work:
         counted = None if method.startswith(_OPEN) else self.in_flight
@@ -96,6 +103,8 @@ class Edge:
                     parent = served.traceparent
                     served = served._replace(traceparent=telemetry.tracing.child(parent))
                 CURRENT.set(served)
+                if request is MALFORMED:
+                    _refuse_malformed(method)
                 return await work(request, context)
             except BaseException as error:
                 verdict = _judge(error, method, limit)
@@ -135,6 +144,21 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
                 return None
             self._wrapped[method] = self._edge.wrap(method, handler)
         return self._wrapped[method]
+
+
+def _tolerant(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def tolerant(data: bytes) -> Any:
+        try:
+            return parse(data)
+        except DecodeError:
+            return MALFORMED
+
+    return tolerant
+
+
+def _refuse_malformed(method: str) -> Never:
+    text = f"the body of the call is not a request of {method}; encode it by the contract"
+    raise CoordinatorError(Code.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_FIELD_INVALID, text)
 
 
 def _judge(error: BaseException, method: str, limit: Limit | None) -> CoordinatorError | AioRpcError | None:

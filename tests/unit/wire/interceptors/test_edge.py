@@ -17,6 +17,7 @@ from processing_service.wire.interceptors.auth import Auth
 from processing_service.wire.interceptors.deadlines import DeadlineSettings
 from processing_service.wire.interceptors.edge import UNKNOWN_METHOD, Edge, EdgeInterceptor
 from processing_service.wire.interceptors.errors import from_rpc_error
+from processing_service.wire.interceptors.metadata import read
 from processing_service.wire.security import TokenSettings
 from processing_service.wire.telemetry.hooks import CallEnded, Telemetry
 
@@ -148,6 +149,26 @@ async def test_attempt_that_is_no_number(serve):
 
     assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_METADATA_INVALID)
     assert error.metadata == {"key": "coordinator-attempt"}
+
+
+@pytest.mark.parametrize("value", ["caf\xe9", b"plain"], ids=["not ASCII", "bytes"])
+def test_text_key_with_other_values(value):
+    """Under a text key stands ASCII text, under a -bin key bytes."""
+    with pytest.raises(CoordinatorError) as raised:
+        read([("coordinator-tenant", value)])
+
+    assert raised.value.reason == ErrorReason.ERROR_REASON_METADATA_INVALID
+    assert read([("a", "plain"), ("b-bin", b"\xff")]) == {"a": "plain", "b-bin": b"\xff"}
+
+
+async def test_body_that_is_no_request(serve):
+    """A body that cannot be parsed is INVALID_ARGUMENT in our words."""
+    served = await serve()
+
+    error = await refused(served.channel.unary_unary(f"{SERVICE}/GetProcessingWorkflow")(b"\xff\xff"))
+
+    assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_FIELD_INVALID)
+    assert "GetProcessingWorkflow" in error.message
 
 
 @pytest.fixture
