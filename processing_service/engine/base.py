@@ -30,9 +30,21 @@ class SessionContext:
     depth: int = 0
     """Sessions above it."""
     traceparent: str = ""
-    """W3C trace context of the caller; empty if there was none."""
+    """W3C trace context of the session's own span; its calls are children of it. Empty if there is no trace."""
+    parent_traceparent: str = ""
+    """That of whoever started it."""
     cache: dict[object, object] = field(default_factory=dict)
     """The runner's own: parsed results, evaluated items. Gone with the live session."""
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow that it runs."""
+        return self.definition.workflow.workflow_id
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operation of each step."""
+        return self.definition.operations
 
 
 class StepCall(NamedTuple):

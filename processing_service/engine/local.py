@@ -40,7 +40,8 @@ from processing_service.engine.decide import (
 )
 from processing_service.engine.faults import failure_of, fault_of
 from processing_service.engine.live import Final, Flight, Live
-from processing_service.engine.records import Durability, Kind, Outcome, Plan, Record, SessionState, step_key
+from processing_service.engine.observer import Observer
+from processing_service.engine.records import Durability, Kind, Outcome, Plan, Record, SessionState, StepState, step_key
 from processing_service.engine.state import State, initial, restore
 from processing_service.engine.store.base import Opened, SessionRow, SessionStart, SessionStore
 from processing_service.wire.errors import Code, CoordinatorError, Unavailable
@@ -69,16 +70,6 @@ class EngineLimits:
     """From the start of the process to the first call of the last open session, in seconds, with 1,000 open."""
 
 
-class Observer(Protocol):
-    """Told what happened, for logs, metrics and traces."""
-
-    def session_ended(self, live: Live) -> None:
-        """The end of a session is durable."""
-
-    def step_ended(self, live: Live, record: Record) -> None:
-        """A call was recorded as succeeded or failed."""
-
-
 class SessionEnd(Protocol):
     """Cleans up behind a session: what it opened in the domains; None if there is nothing."""
 
@@ -94,7 +85,7 @@ class LocalEngine:
         runner: makes their calls.
         revive: context and plan of a stored session, to go on with it.
         now_us: microseconds since the Unix epoch.
-        observer: told what happened.
+        observer: tells telemetry what happened.
         on_end: cleans up behind a session.
     """
 
@@ -145,6 +136,7 @@ class LocalEngine:
                 opened = await durable
                 if opened.repeated:
                     return opened, None
+        self._observer.session_started(live)
         self._begin(live, Started(self._now_us()))
         return opened, live
 
@@ -230,9 +222,6 @@ class LocalEngine:
 
     def _write(self, live: Live, records: Sequence[Record]) -> None:
         state = live.state
-        for record in records:
-            if Kind.STEP_SUCCEEDED <= record.kind <= Kind.STEP_RETRY_SCHEDULED:
-                self._observer.step_ended(live, record)
         ended = records[-1].kind is Kind.SESSION_ENDED
         if ended and state.fault is not None:
             live.result = _failure_result(state)
@@ -294,16 +283,21 @@ class LocalEngine:
         key = step_key(live.state.session_id, live.plan.steps[step].step_id, item, attempt)
         call = StepCall(live.context, step, item, attempt, key, deadline_us, live.state.steps)
         task = live.tasks[flight] = _current_task()
+        started = self._loop.time()
         try:
             output = await self._runner.run(call, partial(live.report, step, item))
         except asyncio.CancelledError:
             if flight not in live.cancelled:
                 raise
+            self._observer.step_ended(call, StepState.CANCELLED, self._loop.time() - started)
             return Ended(self._now_us(), step, item, attempt, Outcome.ACKNOWLEDGED)
         except Exception as error:
             _log_unexpected(error, key)
-            return Failed(self._now_us(), step, item, attempt, fault_of(error, key, attempt))
+            fault = fault_of(error, key, attempt)
+            self._observer.step_ended(call, StepState.FAILED, self._loop.time() - started, fault)
+            return Failed(self._now_us(), step, item, attempt, fault)
         else:
+            self._observer.step_ended(call, StepState.SUCCEEDED, self._loop.time() - started)
             return Succeeded(self._now_us(), step, item, attempt, output)
         finally:
             del live.tasks[flight]

@@ -18,6 +18,7 @@ from processing_service.engine.managers.workflows import WorkflowManager
 from processing_service.engine.records import Durability, Plan
 from processing_service.engine.store.base import SessionRow, SessionStart
 from processing_service.wire.errors import Code, CoordinatorError, invalid
+from processing_service.wire.telemetry.hooks import Telemetry
 
 MAX_DEPTH: Final = 8
 """Sessions inside sessions, at most."""
@@ -60,6 +61,7 @@ class SessionManager:
     Args:
         ids: makes session ids.
         now_us: microseconds since the Unix epoch.
+        telemetry: names the span of a session.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class SessionManager:
         settings: SessionSettings,
         ids: Callable[[], str],
         now_us: Callable[[], int],
+        telemetry: Telemetry,
     ) -> None:
         self._workflows, self._settings, self._ids, self._now_us = workflows, settings, ids, now_us
+        self._telemetry = telemetry
 
     def begin(
         self,
@@ -118,7 +122,7 @@ class SessionManager:
             depth=depth,
             traceparent=traceparent,
         )
-        context = SessionContext(session_id, tenant, definition, request, depth, traceparent)
+        context = self._context(start, definition, request)
         return Beginning(start, context, definition.plan)
 
     def _budget_us(
@@ -141,8 +145,13 @@ class SessionManager:
         start = row.start
         definition = self.definition_of(row)
         request = PostWorkflowExecuteRequest.FromString(start.request)
-        context = SessionContext(start.session_id, start.tenant, definition, request, start.depth, start.traceparent)
-        return context, definition.plan
+        return self._context(start, definition, request), definition.plan
+
+    def _context(
+        self, start: SessionStart, definition: Definition, request: PostWorkflowExecuteRequest
+    ) -> SessionContext:
+        own = self._telemetry.child(start.traceparent, start.session_id)
+        return SessionContext(start.session_id, start.tenant, definition, request, start.depth, own, start.traceparent)
 
     def definition_of(self, row: SessionRow) -> Definition:
         """The definition that a stored session started with. Raises as `revive`."""

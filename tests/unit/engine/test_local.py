@@ -3,22 +3,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
-from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Session
+from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Session, Workflow
 
 from processing_service.engine.base import Progress, Resolution, SessionContext, StepCall
 from processing_service.engine.decide import Command
 from processing_service.engine.live import Live
 from processing_service.engine.local import LocalEngine
-from processing_service.engine.records import Action, Durability, Kind, Output, Plan, Record, SessionState, StepPlan
+from processing_service.engine.observer import Observer
+from processing_service.engine.records import Action, Durability, Output, Plan, SessionState, StepPlan
 from processing_service.engine.store.base import SessionRow, SessionStart
 from processing_service.engine.store.sqlite import SqliteStore, StoreSettings
 from processing_service.wire.errors import Code, CoordinatorError, Unavailable
+from processing_service.wire.telemetry.hooks import Receive, SessionEnded, StepEnded, Telemetry
 
 
 class Runner:
@@ -65,18 +67,18 @@ class Runner:
         return Session(trace_id="done").SerializeToString()
 
 
-class Observer:
-    """Keeps what it was told."""
+class Heard:
+    """A sink that keeps the ends it was told of."""
 
     def __init__(self) -> None:
-        self.ends: list[str] = []
-        self.steps: list[Kind] = []
+        self.sessions: list[str] = []
+        self.steps: list[str] = []
 
-    def session_ended(self, live: Live) -> None:
-        self.ends.append(live.state.session_id)
-
-    def step_ended(self, live: Live, record: Record) -> None:
-        self.steps.append(record.kind)
+    def receivers(self) -> Mapping[type, Receive]:
+        return {
+            SessionEnded: lambda record: self.sessions.append(f"{record.session_id} {record.state}"),
+            StepEnded: lambda record: self.steps.append(f"{record.step_key} {record.state}"),
+        }
 
 
 class Bench:
@@ -84,10 +86,15 @@ class Bench:
 
     def __init__(self, folder: Path, *steps: StepPlan) -> None:
         self.plan = Plan.of(steps)
-        self.runner, self.observer = Runner(), Observer()
+        self.runner, self.heard = Runner(), Heard()
         self.store = SqliteStore(StoreSettings(folder))
         self.engine = LocalEngine(
-            self.store.sessions, self.runner, self._revive, now_us, self.observer, lambda context: None
+            self.store.sessions,
+            self.runner,
+            self._revive,
+            now_us,
+            Observer(Telemetry([self.heard])),
+            lambda context: None,
         )
         self.ticker = asyncio.ensure_future(self.engine.run())
 
@@ -120,12 +127,19 @@ class Bench:
         await self.store.close()
 
 
+class Names:
+    """All that the engine reads of a definition."""
+
+    workflow = Workflow(workflow_id="wf")
+    operations = ("test.call",) * 3
+
+
 def now_us() -> int:
     return time.time_ns() // 1000
 
 
 def context(session_id: str) -> SessionContext:
-    return SessionContext(session_id, "", None, PostWorkflowExecuteRequest())  # type: ignore[arg-type]
+    return SessionContext(session_id, "", Names(), PostWorkflowExecuteRequest())  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -151,7 +165,7 @@ async def test_a_chain_runs_and_is_durable_before_anybody_is_told(tmp_path: Path
         row = await bench.store.sessions.read("s", "")
         assert Session.FromString(row.result).trace_id == "done"
         assert await bench.history() == ["SESSION_STARTED", *["STEP_STARTED", "STEP_SUCCEEDED"] * 3, "SESSION_ENDED"]
-        assert (bench.observer.ends, len(bench.engine)) == (["s"], 0)
+        assert (bench.heard.sessions, len(bench.engine)) == (["s SUCCEEDED"], 0)
 
 
 async def test_branches_run_at_the_same_time(tmp_path: Path) -> None:
@@ -199,7 +213,7 @@ async def test_a_failure_that_may_pass_is_tried_again(tmp_path: Path) -> None:
 
         assert await bench.end(live) is SessionState.SUCCEEDED
         assert bench.runner.calls[:2] == ["a#1", "a#2"]
-        assert bench.observer.steps[0] is Kind.STEP_RETRY_SCHEDULED
+        assert bench.heard.steps[:2] == ["s/a#1 FAILED", "s/a#2 SUCCEEDED"]
 
 
 @pytest.mark.parametrize(

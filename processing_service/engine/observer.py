@@ -1,0 +1,64 @@
+"""Tells telemetry what sessions and their calls came to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from processing_service.engine.base import StepCall
+from processing_service.engine.records import Fault, StepState
+from processing_service.wire.errors import reason_name_of
+from processing_service.wire.telemetry.hooks import SessionEnded, SessionStarted, StepEnded, Telemetry
+
+if TYPE_CHECKING:
+    from processing_service.engine.live import Live
+
+
+class Observer:
+    """Makes records for sinks, where a sink wants them."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._steps = telemetry.wants(StepEnded)
+
+    def session_started(self, live: Live) -> None:
+        """A session is durable."""
+        self._telemetry.emit(SessionStarted(live.state.session_id, live.context.workflow_id))
+
+    def session_ended(self, live: Live) -> None:
+        """The end of a session is durable."""
+        state, context = live.state, live.context
+        self._telemetry.emit(
+            SessionEnded(
+                state.session_id,
+                context.workflow_id,
+                state.state.name,
+                (state.ended_us - state.created_us) / 1e6,
+                state.attempt,
+                _reason(state.fault.cause or state.fault) if state.fault else "",
+                context.traceparent,
+                context.parent_traceparent,
+            )
+        )
+
+    def step_ended(self, call: StepCall, state: StepState, seconds: float, fault: Fault | None = None) -> None:
+        """A call has come back."""
+        if not self._steps:
+            return
+        context = call.session
+        self._telemetry.emit(
+            StepEnded(
+                context.session_id,
+                call.key,
+                context.operations[call.step],
+                state.name,
+                call.attempt,
+                seconds,
+                reason=_reason(fault) if fault else "",
+                traceparent=self._telemetry.child(context.traceparent, call.key),
+                parent_traceparent=context.traceparent,
+            )
+        )
+
+
+def _reason(fault: Fault) -> str:
+    return reason_name_of(fault.reason)  # type: ignore[arg-type]  # the numbers of faults are the contract's
