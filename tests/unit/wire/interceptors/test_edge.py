@@ -340,6 +340,7 @@ async def test_metadata_that_is_not_text():
     answer = await reader.readuntil(b"under a key that ends with -bin")
 
     assert b"metadata 'coordinator-tenant' is not ASCII text" in answer
+    assert b"\x01\x05\x00\x00\x00\x01" in answer, "one frame of trailers: HEADERS that end both headers and stream"
     await until(lambda: kept.ended)
     assert [ended.code for ended in kept.ended] == [Code.INVALID_ARGUMENT]
     writer.close()
