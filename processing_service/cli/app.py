@@ -4,15 +4,21 @@ from typing import Annotated
 
 import typer
 
-from processing_service.cli import models
+from processing_service.cli import artifacts, configuration, models, sessions, workflows
+from processing_service.cli.command import command
+from processing_service.cli.serve import serve
+from processing_service.cli.verbs import verb
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Runs durable workflows over Model, Inference and Postprocessing services.",
-)
+_HELP = "Runs durable workflows over Model, Inference and Postprocessing services."
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, help=_HELP)
+app.command("serve")(serve)
+app.add_typer(workflows.app, name="workflow")
+app.add_typer(sessions.app, name="session")
 app.add_typer(models.app, name="model")
+app.add_typer(artifacts.app, name="artifact")
+verb(app, "command")(command)
+app.add_typer(configuration.app, name="config")
 
 
 def _print_version(wanted: bool) -> None:
@@ -23,10 +29,10 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=_HELP)
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Runs durable workflows over Model, Inference and Postprocessing services."""
+    """Takes what comes before the command."""

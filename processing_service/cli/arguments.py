@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
+from coordinator.processing.v1 import processing_pb2 as pb
 
-EXPLAINED = (
-    "key=value: numbers, true, false, null, lists and tables as JSON, anything else is text "
-    "('\"5\"' is the text 5). key=@file: the content of a file."
-)
+_STATE: Final = "SESSION_STATE_"
 
 
 def to_values(arguments: Iterable[str]) -> dict[str, Any]:
@@ -54,11 +52,8 @@ def _refuse(constant: str) -> None:
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
     """Files stay beside each other under their whole path, which is how payloads are named; the rest is nested."""
-    if isinstance(value, Path):
-        path, name, table = (), key, values
-    else:
-        *path, name = key.split(".")
-        table = _table(values, path, key)
+    path, name = ([], key) if isinstance(value, Path) else (key.split(".")[:-1], key.rpartition(".")[2])
+    table = _table(values, path, key)
     if name in table:
         raise typer.BadParameter(f"{key!r} is given twice")
     table[name] = value
@@ -74,6 +69,14 @@ def _table(values: dict[str, Any], path: Iterable[str], key: str) -> dict[str, A
     return table
 
 
-def parameters_of(arguments: Iterable[str] | None) -> Mapping[str, Any]:
-    """`to_values`, none for None."""
-    return to_values(arguments or ())
+def to_states(names: Iterable[str] | None) -> list[pb.SessionState.ValueType]:
+    """Session states by name, in any case, with or without prefix. Raises typer.BadParameter for another name."""
+    return [_state(name) for name in names or ()]
+
+
+def _state(name: str) -> pb.SessionState.ValueType:
+    known = {state.removeprefix(_STATE): state for state in pb.SessionState.keys()[1:]}
+    full = known.get(name.upper().removeprefix(_STATE))
+    if full is None:
+        raise typer.BadParameter(f"{name!r} is no state; it is one of {', '.join(known)}")
+    return pb.SessionState.Value(full)

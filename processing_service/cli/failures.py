@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final
 
-from coordinator.error.v1.error_pb2 import ErrorReason
+from coordinator.error.v1.error_pb2 import ErrorReason, Failure
 from typer import Exit
 
 from processing_service.wire.errors import Code, CoordinatorError
@@ -44,7 +44,7 @@ _NEXT: Final = {
     ErrorReason.ERROR_REASON_WORKFLOW_NOT_FOUND: "`processing-service workflow list` shows what there is",
     ErrorReason.ERROR_REASON_SESSION_NOT_FOUND: "`processing-service session list` shows what there is",
     ErrorReason.ERROR_REASON_MODEL_NOT_FOUND: "`processing-service model list` shows what there is",
-    ErrorReason.ERROR_REASON_OPERATION_NOT_FOUND: "`processing-service command --list` shows what there is",
+    ErrorReason.ERROR_REASON_OPERATION_NOT_FOUND: "`processing-service command` shows what there is",
     ErrorReason.ERROR_REASON_WORKFLOW_INVALID: "try the mended definition with `processing-service workflow validate`",
     ErrorReason.ERROR_REASON_UNAUTHENTICATED: "name the file that holds your token with --token-file",
     ErrorReason.ERROR_REASON_PERMISSION_DENIED: "use a token that may do this with --token-file",
@@ -62,9 +62,24 @@ def report(error: Exception) -> ExitCode:
     return _CODES.get(error.code, ExitCode.FAILED)
 
 
+def show_failure(failure: Failure) -> None:
+    """Writes a failure of a session and its causes to stderr."""
+    for line in _failure_lines(failure, "  "):
+        print(line, file=sys.stderr)
+
+
 def stop(code: ExitCode) -> Exit:
     """Ends the command with a code; raise it."""
     return Exit(int(code))
+
+
+def _failure_lines(failure: Failure, indent: str) -> Iterator[str]:
+    where = f"{failure.step_key}: " if failure.step_key else ""
+    yield f"{indent}{where}{failure.message} ({failure.reason_name})"
+    for violation in failure.field_violations:
+        yield f"{indent}  {violation.field_path}: {violation.description}"
+    if failure.HasField("cause"):
+        yield from _failure_lines(failure.cause, indent + "  ")
 
 
 def _lines(error: CoordinatorError) -> Iterator[str]:

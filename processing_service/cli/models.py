@@ -68,8 +68,7 @@ def import_(
     from processing_service.domains.model.importing import import_models
 
     repository = load_settings(config, {"--models": ("model.path", models)}).settings.model.path
-    found = [
-        {"model_id": model_id, "folder": str(repository / model_id)} for model_id in import_models(source, repository)
-    ]
+    model_ids = import_models(source, repository)
+    found = [{"model_id": model_id, "folder": str(repository / model_id)} for model_id in model_ids]
     columns = [Column("model", lambda row: row["model_id"]), Column("folder", lambda row: row["folder"])]
     Output(output).table(found, columns)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -104,9 +103,9 @@ def fact_lines(facts: Iterable[tuple[str, object]]) -> Iterator[str]:
     return (f"{name + ':':<{width}} {value}" for name, value in known)
 
 
-def is_terminal() -> bool:
-    """Whether stdout is a terminal that wants more than plain lines."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+def is_terminal(stream: IO[str]) -> bool:
+    """Whether the stream is a terminal that can do more than plain lines."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _one_line(cell: object) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
 from typing import Any
 
 from coordinator.model.v1 import model_pb2
-from coordinator.payload.v1.payload_pb2 import DataType
+from coordinator.payload.v1.payload_pb2 import DataType, Datum
 from coordinator.processing.v1 import processing_pb2 as pb
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from processing_service.cli.output import Column
+from processing_service.cli.output import Column, fact_lines, table_lines
 
 
 def model_columns(resident: Iterable[model_pb2.ResidentModel]) -> Sequence[Column]:
@@ -26,36 +28,6 @@ def model_columns(resident: Iterable[model_pb2.ResidentModel]) -> Sequence[Colum
         Column("inputs", lambda model: ", ".join(map(tensor, model.inputs))),
         Column("outputs", lambda model: ", ".join(map(tensor, model.outputs))),
     )
-
-
-WORKFLOW_COLUMNS = (
-    Column("workflow", lambda workflow: workflow.workflow_id),
-    Column("revision", lambda workflow: workflow.revision),
-    Column("updated", lambda workflow: moment(workflow.updated_at)),
-    Column("digest", lambda workflow: workflow.digest[:12]),
-    Column("title", lambda workflow: workflow.title),
-)
-
-SESSION_COLUMNS = (
-    Column("session", lambda session: session.session_id),
-    Column("workflow", lambda session: session.workflow_id),
-    Column("state", lambda session: session_state(session.state)),
-    Column("done", lambda session: percent(session)),
-    Column("created", lambda session: moment(session.created_at)),
-    Column("took", lambda session: took(session)),
-    Column("reason", lambda session: session.failure.reason_name),
-)
-
-STEP_COLUMNS = (
-    Column("step", lambda step: step_name(step)),
-    Column("state", lambda step: step_state(step.state)),
-    Column("attempt", lambda step: step.attempt or ""),
-    Column("items", lambda step: f"{step.items_done}/{step.items_total}" if step.items_total else ""),
-    Column("queued", lambda step: seconds(step.queued.ToTimedelta().total_seconds())),
-    Column("computed", lambda step: seconds(step.computing.ToTimedelta().total_seconds())),
-    Column("operation", lambda step: step.operation),
-    Column("failure", lambda step: step.failure.message),
-)
 
 
 def session_state(state: pb.SessionState.ValueType) -> str:
@@ -116,3 +88,89 @@ def tensor(info: Any) -> str:
     """`x FLOAT32[?,3,48,?]`."""
     sizes = ",".join(str(axis.size or "?") for axis in info.axes)
     return f"{info.name} {DataType.Name(info.data_type).removeprefix('DATA_TYPE_')}[{sizes}]"
+
+
+def session_lines(session: pb.Session) -> Iterator[str]:
+    """All that people want to know of a session."""
+    yield from fact_lines(
+        [
+            ("session", session.session_id),
+            ("workflow", session.workflow_id),
+            ("state", session_state(session.state)),
+            ("attempt", session.attempt if session.attempt > 1 else ""),
+            ("model", session.model_id),
+            ("labels", ", ".join(f"{key}={value}" for key, value in sorted(session.labels.items()))),
+            ("parent", session.parent_session_id),
+            ("created", moment(session.created_at)),
+            ("took", took(session)),
+            ("done", "" if session.HasField("ended_at") else percent(session)),
+            ("trace", session.trace_id),
+        ]
+    )
+    if session.HasField("failure"):
+        yield f"failure: {session.failure.message} ({session.failure.reason_name})"
+    if session.steps:
+        yield ""
+        yield from table_lines([step for step in session.steps if not step.HasField("item_index")], STEP_COLUMNS)
+    if session.outputs.fields or session.payloads:
+        yield ""
+        yield "outputs:"
+        yield from output_lines(session)
+
+
+def output_lines(session: pb.Session) -> Iterator[str]:
+    """A line for each output: its value as JSON, or what kind of content it is."""
+    for name, value in MessageToDict(session.outputs).items():
+        yield f"  {name}: {json.dumps(value, ensure_ascii=False)}"
+    for name, datum in sorted(session.payloads.items()):
+        yield f"  {name}: {content(datum)}"
+
+
+def content(datum: Datum) -> str:
+    """`image/png, 345.2 KiB, artifact 3f2a...`."""
+    if datum.HasField("artifact"):
+        artifact = datum.artifact
+        kind = artifact.media_type or artifact.type_name or "bytes"
+        return f"{kind}, {size(artifact.size_bytes)}, artifact {artifact.digest}"
+    if datum.HasField("tensor"):
+        return f"tensor {DataType.Name(datum.tensor.data_type).removeprefix('DATA_TYPE_')}{list(datum.tensor.shape)}"
+    return f"{datum.media_type or 'bytes'}, {size(len(datum.inline_bytes)) or '0 B'}"
+
+
+EVENT_COLUMNS = (
+    Column("number", lambda event: event.sequence),
+    Column("when", lambda event: event.occurred_at.ToDatetime().isoformat(timespec="milliseconds") + "Z"),
+    Column("event", lambda event: pb.EventKind.Name(event.kind).removeprefix("EVENT_KIND_")),
+    Column("step", step_name),
+    Column("attempt", lambda event: event.attempt or ""),
+    Column("what", lambda event: event.failure.message or event.message),
+)
+
+WORKFLOW_COLUMNS = (
+    Column("workflow", lambda workflow: workflow.workflow_id),
+    Column("revision", lambda workflow: workflow.revision),
+    Column("updated", lambda workflow: moment(workflow.updated_at)),
+    Column("digest", lambda workflow: workflow.digest[:12]),
+    Column("title", lambda workflow: workflow.title),
+)
+
+SESSION_COLUMNS = (
+    Column("session", lambda session: session.session_id),
+    Column("workflow", lambda session: session.workflow_id),
+    Column("state", lambda session: session_state(session.state)),
+    Column("done", percent),
+    Column("created", lambda session: moment(session.created_at)),
+    Column("took", took),
+    Column("reason", lambda session: session.failure.reason_name),
+)
+
+STEP_COLUMNS = (
+    Column("step", step_name),
+    Column("state", lambda step: step_state(step.state)),
+    Column("attempt", lambda step: step.attempt or ""),
+    Column("items", lambda step: f"{step.items_done}/{step.items_total}" if step.items_total else ""),
+    Column("queued", lambda step: seconds(step.queued.ToTimedelta().total_seconds())),
+    Column("computed", lambda step: seconds(step.computing.ToTimedelta().total_seconds())),
+    Column("operation", lambda step: step.operation),
+    Column("failure", lambda step: step.failure.message),
+)

@@ -46,9 +46,10 @@ def verb(app: typer.Typer, name: str) -> Callable[[Work], Work]:
             shared = {key: arguments.pop(key) for key in _SHARED}
             asyncio.run(_work(work, shared, arguments))
 
-        command.__signature__ = _signature(work)  # type: ignore[attr-defined]
-        command.__annotations__ = {one.name: one.annotation for one in _signature(work).parameters.values()}
-        del command.__wrapped__  # type: ignore[attr-defined]
+        signature = _signature(work)
+        command.__dict__.pop("__wrapped__")  # typer is to see the parameters below, not those of the work
+        command.__dict__["__signature__"] = signature
+        command.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
         app.command(name)(command)
         return work
 

@@ -40,16 +40,17 @@ class SessionWatching(SessionCalls):
         """
         watch = _Watch(after_sequence)
         comeback = Comeback(self._caller.settings.reconnect_window)
-        while not watch.ended:
+        while True:
             try:
                 async for update in self.watch_processing_session(session_id, watch.position):
                     comeback.reset()
                     if watch.is_new(update):
                         yield update
-                if not watch.ended:
-                    await comeback.wait(_cut())
-            except CoordinatorError as error:
                 if watch.ended:
+                    return
+                await comeback.wait(_cut())
+            except CoordinatorError as error:
+                if watch.is_complete:
                     return
                 await comeback.wait(_cut() if error.code is Code.DEADLINE_EXCEEDED else error)
 
@@ -83,8 +84,15 @@ class _Watch:
 
     def __init__(self, after_sequence: int | None) -> None:
         self.position = after_sequence
+        """Number of the last event that was seen, or asked to begin behind; None before the snapshot."""
         self.ended = False
-        self._begun = False
+        """Whether the last thing that was seen of the session is its end."""
+        self._last: int | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the end was seen and every event before it."""
+        return self.ended and self._last is not None and self.position is not None and self.position >= self._last
 
     def is_new(self, update: pb.WatchProcessingSessionResponse) -> bool:
         """Takes note of an update; False for one that the caller has had."""
@@ -97,15 +105,15 @@ class _Watch:
 
     def _snapshot(self, session: pb.Session) -> bool:
         """Only the first one is news: behind a reconnection the events tell the rest."""
-        first = not self._begun
-        self._begun = True
-        if not self.position:
+        first = self._last is None
+        self._last = session.last_sequence
+        if self.position is None:
             self.position = session.last_sequence
-        self.ended = session.state in ENDED and session.last_sequence <= self.position
+        self.ended = session.state in ENDED
         return first
 
     def _event(self, event: pb.SessionEvent) -> bool:
-        if self.position and event.sequence <= self.position:
+        if self.position is not None and event.sequence <= self.position:
             return False
         self.position = event.sequence
         self.ended = event.kind == pb.EVENT_KIND_SESSION_ENDED

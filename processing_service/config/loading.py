@@ -108,8 +108,15 @@ class _Loading:
         try:
             return settings(**given) if base is None else replace(base, **given)
         except CoordinatorError as error:
-            self.fault(ErrorReason.ERROR_REASON_FIELD_INVALID, prefix.rstrip("."), error.message)
+            self.refuse_section(prefix, error)
             return base
+
+    def refuse_section(self, prefix: str, error: CoordinatorError) -> None:
+        """Takes over what the class itself says of its values."""
+        for one in error.violations or (Violation("", error.message),):
+            key = (prefix + one.field_path).rstrip(".")
+            source = f" ({self.sources[key]})" if key in self.sources else ""
+            self.fault(error.reason, key, one.description + source, one.suggestion)
 
     def _arguments(self, settings: type[Any], prefix: str, base: Any) -> Iterator[tuple[str, object]]:
         for declared, kind in typed_fields(settings):

@@ -9,10 +9,12 @@ from processing_service.client.settings import ClientSettings
 from processing_service.domains.inference.settings import InferenceSettings
 from processing_service.domains.model.repository import RepositorySettings
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
+from processing_service.engine.managers.sessions import SessionSettings
 from processing_service.engine.store.sqlite.store import StoreSettings
 from processing_service.wire.interceptors.deadlines import DeadlineSettings
 from processing_service.wire.listener import ListenerSettings
 from processing_service.wire.security import TlsSettings, TokenSettings
+from processing_service.wire.telemetry.setup import TelemetrySettings
 
 Domain = Literal["processing", "model", "inference", "postprocessing"]
 
@@ -34,8 +36,6 @@ class Settings:
     """Where the Postprocessing domain is; None embeds it."""
     channel_tls: TlsSettings | None = None
     """How domains with an address are reached; None means plain text."""
-    metrics_address: str | None = None
-    """Where Prometheus scrapes, as `host:port`; None serves no metrics."""
     drain_grace: float = 30.0
     """Seconds that calls and sessions in flight have to end when the process is told to stop."""
     tokens: tuple[TokenSettings, ...] = ()
@@ -44,6 +44,10 @@ class Settings:
     """The address where this process serves."""
     deadlines: DeadlineSettings = field(default_factory=DeadlineSettings)
     """How long served calls may take."""
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    """Logs, metrics and traces."""
+    sessions: SessionSettings = field(default_factory=SessionSettings)
+    """Bounds of sessions."""
     store: StoreSettings = field(default_factory=StoreSettings)
     """Where sessions, workflows and artifacts are kept."""
     model: RepositorySettings = field(default_factory=RepositorySettings)

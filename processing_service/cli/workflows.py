@@ -1,0 +1,94 @@
+"""`workflow`: definitions, listed, shown, checked, drawn, stored, deleted."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from processing_service.cli.flags import LabelFlag
+from processing_service.cli.verbs import Call, verb
+
+app = typer.Typer(no_args_is_help=True, help="Workflow definitions.")
+
+WorkflowId = Annotated[str, typer.Argument(help="Name of the workflow.")]
+FileArgument = Annotated[
+    typer.FileText, typer.Argument(metavar="FILE", help="Definition as YAML or JSON; - is standard input.")
+]
+
+
+class Drawing(StrEnum):
+    """How a workflow is drawn."""
+
+    ASCII = "ascii"
+    MERMAID = "mermaid"
+
+
+@verb(app, "list")
+async def list_workflows(call: Call, label: LabelFlag = None) -> None:
+    """Lists the workflows."""
+    from processing_service.cli.arguments import to_labels
+    from processing_service.cli.tables import WORKFLOW_COLUMNS
+
+    await call.output.rows(call.client.get_processing_workflows(labels=to_labels(label)), WORKFLOW_COLUMNS)
+
+
+@verb(app, "describe")
+async def describe(call: Call, workflow_id: WorkflowId) -> None:
+    """Shows one workflow as YAML."""
+    reply = await call.client.get_processing_workflow(workflow_id)
+    call.output.one(reply.workflow, reply.source.splitlines())
+
+
+@verb(app, "validate")
+async def validate(
+    call: Call,
+    file: FileArgument,
+    server: Annotated[bool, typer.Option("--server", help="Let the server check; it knows all domains.")] = False,
+) -> None:
+    """Checks a definition without storing it.
+
+    Needs no server, unless it uses domains that are not in the contract.
+    """
+    from processing_service.cli.definitions import check
+
+    workflow, warnings = await check(call, file.read(), server=server)
+    steps = f"{len(workflow.steps)} steps"
+    call.output.one(workflow, [*warnings, f"{workflow.workflow_id} is valid: {steps}, digest {workflow.digest}"])
+
+
+@verb(app, "graph")
+async def graph(
+    call: Call,
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of a workflow, or the file of one.")],
+    drawing: Annotated[Drawing, typer.Option("--as", help="Lines for the terminal, or mermaid text.")] = Drawing.ASCII,
+) -> None:
+    """Draws the steps of a workflow and what each waits for."""
+    from processing_service.cli import graph as graphs
+    from processing_service.cli.definitions import find
+
+    links = graphs.links_of(await find(call, workflow))
+    draw = graphs.to_mermaid if drawing is Drawing.MERMAID else graphs.to_ascii
+    call.output.one([link.to_plain() for link in links], draw(links))
+
+
+@verb(app, "put")
+async def put(
+    call: Call,
+    file: FileArgument,
+    allow_breaking: Annotated[
+        bool, typer.Option("--allow-breaking", help="Store it although clients of the one it replaces would break.")
+    ] = False,
+) -> None:
+    """Checks a definition and stores it."""
+    reply = await call.client.put_processing_workflow(file.read(), allow_breaking=allow_breaking)
+    workflow = reply.workflow
+    done = f"stored as revision {workflow.revision}" if reply.changed else "was stored before, with the same meaning"
+    warnings = [f"warning: {warning}" for warning in reply.warnings]
+    call.output.one(reply, [*warnings, f"{workflow.workflow_id} {done}, digest {workflow.digest}"])
+
+
+@verb(app, "delete")
+async def delete(call: Call, workflow_id: WorkflowId) -> None:
+    """Deletes a workflow; its sessions stay."""
+    await call.client.delete_processing_workflow(workflow_id)
+    call.output.one({"workflow_id": workflow_id, "deleted": True}, [f"{workflow_id} deleted"])
