@@ -9,7 +9,7 @@ from processing_service.client.settings import ClientSettings
 from processing_service.domains.inference.settings import InferenceSettings
 from processing_service.domains.model.repository import RepositorySettings
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
-from processing_service.engine.managers.sessions import SessionSettings
+from processing_service.engine.managers.settings import SessionSettings
 from processing_service.engine.store.sqlite.store import StoreSettings
 from processing_service.wire.interceptors.deadlines import DeadlineSettings
 from processing_service.wire.listener import ListenerSettings

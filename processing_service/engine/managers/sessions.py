@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -14,6 +13,7 @@ from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest,
 from processing_service.engine.base import SessionContext
 from processing_service.engine.definitions import Definition
 from processing_service.engine.ids import check_id
+from processing_service.engine.managers.settings import SessionSettings
 from processing_service.engine.managers.workflows import WorkflowManager
 from processing_service.engine.records import Durability, Plan
 from processing_service.engine.store.base import SessionRow, SessionStart
@@ -26,16 +26,6 @@ _MAX_LABELS: Final = 32
 _MAX_LABEL_CHARACTERS: Final = 256
 _DEFAULT_PRIORITY: Final = 5
 _PRIORITIES: Final = range(11)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """Bounds of sessions."""
-
-    default_timeout_s: float = 600.0
-    """Budget of a session whose caller and workflow name none, in seconds."""
-    max_timeout_s: float = 7 * 24 * 3600.0
-    """Longest budget, in seconds."""
 
 
 class Parent(NamedTuple):
