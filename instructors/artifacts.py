@@ -54,12 +54,14 @@ class ArtifactInstructor:
     ) -> pb.PostProcessingArtifactResponse:
         """Stores content. Raises CoordinatorError: DIGEST_MISMATCH, PAYLOAD_TOO_LARGE, FIELD_REQUIRED."""
         expected: Artifact | None = None
-        content = bytearray()
+        content, size = bytearray(), 0
         async for chunk in chunks:
             expected = expected or chunk.artifact
-            content += chunk.data
-            if len(content) > MAX_BYTES:
-                raise _too_large()
+            size += len(chunk.data)
+            if size <= MAX_BYTES:  # the rest is read and dropped: a refusal while the client sends may not reach it
+                content += chunk.data
+        if size > MAX_BYTES:
+            raise _too_large()
         if expected is None:
             text = "the stream was empty; its first chunk says what it will be"
             raise invalid(ErrorReason.ERROR_REASON_FIELD_REQUIRED, "artifact", text)

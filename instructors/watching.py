@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
+from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 
 from instructors.sessions import SessionReader, check_sequence
@@ -15,6 +16,7 @@ from processing_service.engine.live import Live
 from processing_service.engine.records import Kind, Record, StepState
 from processing_service.engine.store.base import SessionStore
 from processing_service.wire.callcontext import current
+from processing_service.wire.errors import Unavailable
 
 _EVENTS: Final = 500
 """Events that are read at a time."""
@@ -27,6 +29,12 @@ class SessionWatch:
 
     def __init__(self, store: SessionStore, reader: SessionReader, engine: Engine) -> None:
         self._store, self._reader, self._engine = store, reader, engine
+        self._closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def close(self) -> None:
+        """Ends all watches with UNAVAILABLE: their clients go on elsewhere, from where they were."""
+        if not self._closing.done():
+            self._closing.set_result(None)
 
     async def watch(
         self, request: pb.WatchProcessingSessionRequest
@@ -63,7 +71,11 @@ class SessionWatch:
                 if live is not None and (text := _progress(live)) != told:
                     told = text
                     yield pb.WatchProcessingSessionResponse(session_progress=_message(live))
-                await asyncio.wait({changed}, timeout=_PROGRESS_S if live is not None else None)
+                waited = {changed, self._closing}
+                timeout = _PROGRESS_S if live is not None else None
+                await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                if self._closing.done():
+                    raise _draining()
             finally:
                 changed.cancel()
 
@@ -72,6 +84,11 @@ class SessionWatch:
         if last.kind is not Kind.SESSION_ENDED:
             return False
         return (await self._store.read(session_id, tenant)).last_sequence == last.sequence
+
+
+def _draining() -> Unavailable:
+    text = "the server is shutting down; watch again with after_sequence"
+    return Unavailable(ErrorReason.ERROR_REASON_SERVER_DRAINING, text, retry_delay=1.0)
 
 
 def _message(live: Live) -> pb.SessionProgress:

@@ -1,0 +1,158 @@
+"""The coordinator of a process: store, engine, use cases and servicer, wired."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from contextlib import AsyncExitStack
+from typing import Final
+
+import grpc
+from coordinator.processing.v1.processing_pb2 import DESCRIPTOR
+from coordinator.processing.v1.processing_pb2_grpc import (
+    ProcessingServiceServicer,
+    add_ProcessingServiceServicer_to_server,
+)
+
+from instructors.artifacts import MAX_BYTES, THRESHOLD_BYTES, ArtifactInstructor
+from instructors.commands import CommandInstructor
+from instructors.contract import ContractInstructor
+from instructors.dispatch import Dispatch
+from instructors.domain_list import DomainInstructor
+from instructors.domains import CONTRACT, Domain, Domains
+from instructors.processing import ProcessingInstructor
+from instructors.registry import Instructors
+from instructors.repeats import Repeats
+from instructors.sessions import SessionReader
+from instructors.watching import SessionWatch
+from instructors.workflows import WorkflowInstructor
+from processing_service.config import Settings
+from processing_service.engine.ids import TimeOrderedIds
+from processing_service.engine.local import LocalEngine
+from processing_service.engine.managers.sessions import MAX_DEPTH, SessionManager
+from processing_service.engine.managers.workflows import WorkflowManager
+from processing_service.engine.observer import Observer
+from processing_service.engine.store.sqlite import SqliteStore
+from processing_service.rpc.processing import ProcessingServicer, UseCases
+from processing_service.rpc.unserved import answer_unserved
+from processing_service.server.hosting import Hosting
+from processing_service.wire.channels import InProcessChannel
+from processing_service.wire.errors import CoordinatorError
+from processing_service.wire.telemetry.hooks import CommitEnded, Telemetry
+
+SERVICE: Final = CONTRACT["processing"].full_name
+_SWEEP_S: Final = 600.0
+"""How often artifacts that nobody needs are looked for, in seconds."""
+_SWITCH_INTERVAL_S: Final = 0.0005
+"""A busy event loop gives the interpreter away this often, in seconds: else the writer's thread starves behind it."""
+
+
+def now_us() -> int:
+    """Microseconds since the Unix epoch."""
+    return time.time_ns() // 1000
+
+
+class Coordinator:
+    """Runs sessions over the domains that a process hosts or reaches.
+
+    Raises:
+        CoordinatorError: STORE_LOCKED, STORE_TOO_NEW, STORE_READ_ONLY, STORE_FULL.
+    """
+
+    def __init__(self, settings: Settings, hosting: Hosting, telemetry: Telemetry, stack: AsyncExitStack) -> None:
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        self._stack, self._telemetry = stack, telemetry
+        self.store = SqliteStore(settings.store, self._committed)
+        stack.push_async_callback(self.store.close)
+        owner = f"{socket.gethostname()}/{os.getpid()}"
+        own = Domain("processing", CONTRACT["processing"], InProcessChannel(hosting.embedded))
+        domains = Domains([own, *hosting.domains()])
+        instructors = Instructors(domains, telemetry=telemetry)
+        workflows = WorkflowManager(self.store.workflows, domains, now_us)
+        sessions = SessionManager(workflows, settings.sessions, TimeOrderedIds(now_us, os.urandom), now_us, telemetry)
+        artifacts = ArtifactInstructor(self.store.artifacts)
+        repeats = Repeats(self.store.requests, now_us)
+        dispatch = Dispatch(
+            instructors,
+            self.store.artifacts,
+            start_child=lambda *call: processing.start_child(*call),
+            trace=telemetry.child,
+        )
+        self.engine = LocalEngine(
+            self.store.sessions, dispatch, sessions.revive, now_us, Observer(telemetry), dispatch.closed
+        )
+        reader = SessionReader(self.store.sessions, sessions, self.engine, self.store.artifacts, now_us, owner)
+        processing = ProcessingInstructor(
+            workflows, sessions, self.engine, artifacts, repeats, reader, self.store, now_us, owner
+        )
+        self._watch = SessionWatch(self.store.sessions, reader, self.engine)
+        self.domains = DomainInstructor(domains, instructors)
+        self._servicer = ProcessingServicer(
+            UseCases(
+                workflows=WorkflowInstructor(workflows, domains, repeats),
+                processing=processing,
+                sessions=reader,
+                watch=self._watch,
+                artifacts=artifacts,
+                commands=CommandInstructor(instructors),
+                domains=self.domains,
+                contract=ContractInstructor(_FEATURES, _limits(settings)),
+            )
+        )
+        answer_unserved(self._servicer, ProcessingServiceServicer, DESCRIPTOR.services_by_name["ProcessingService"])
+        self.add_to(hosting.embedded)
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serves the Processing service on a listener, or in process."""
+        add_ProcessingServiceServicer_to_server(self._servicer, server)
+
+    async def start(self) -> int:
+        """Takes up what the process before this one left, and begins to look after time; how many sessions."""
+        await self.store.charge_recovery()
+        recovered = await self.engine.recover()
+        for work in (self.engine.run(), self._sweep()):
+            task = asyncio.ensure_future(work)
+            self._stack.callback(task.cancel)
+        return recovered
+
+    async def drain(self, grace: float) -> None:
+        """Ends watches at once and sessions within a grace, in seconds; the others are taken up at the next start."""
+        self._watch.close()
+        await self.engine.drain(grace)
+
+    @property
+    def well(self) -> bool:
+        """True while the store takes what is written."""
+        return self.store.error is None
+
+    def _committed(self, seconds: float, error: CoordinatorError | None) -> None:
+        self._telemetry.emit(CommitEnded(0, 0, seconds))
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            await self.store.sweep()
+
+
+_FEATURES: Final = (
+    "artifacts",
+    "commands",
+    "durability",
+    "sessions",
+    "watch",
+    "workflows",
+)
+
+
+def _limits(settings: Settings) -> dict[str, int]:
+    return {
+        "max_message_bytes": settings.listener.message_limit,
+        "max_artifact_bytes": MAX_BYTES,
+        "inline_payload_bytes": THRESHOLD_BYTES,
+        "max_session_depth": MAX_DEPTH,
+        "max_foreach_items": LocalEngine.limits.widest_foreach,
+        "max_timeout_seconds": round(settings.sessions.max_timeout_s),
+    }

@@ -1,0 +1,98 @@
+"""One process: the coordinator and the domains that it serves, from start to drain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from processing_service.config import Settings
+from processing_service.server.coordinator import SERVICE, Coordinator
+from processing_service.server.hosting import DOMAINS, Hosting, service_name
+from processing_service.server.monitor import Monitor
+from processing_service.wire.channels import DOMAIN_MESSAGE_LIMIT
+from processing_service.wire.health import Health
+from processing_service.wire.interceptors.auth import Auth
+from processing_service.wire.interceptors.edge import Edge
+from processing_service.wire.listener import PUBLIC_MESSAGE_LIMIT, Listener, ListenerSettings
+from processing_service.wire.telemetry.setup import observe
+
+log = logging.getLogger(__name__)
+
+_COORDINATOR: Final = "processing"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process that serves."""
+
+    address: str
+    """Where it listens, with the real port."""
+    metrics_address: str
+    """Where its metrics are; empty without a page."""
+    recovered: int
+    """Sessions that were taken up."""
+
+
+async def serve(settings: Settings, ready: Callable[[Running], None] = lambda running: None) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. Raises CoordinatorError: STORE_*, or if the address is taken."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as process:
+        ready(process)
+        await stop.wait()
+        log.info("draining")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """A process that serves for as long as the context lasts, then drains."""
+    async with AsyncExitStack() as stack:
+        observed = await stack.enter_async_context(observe(settings.telemetry))
+        telemetry = observed.telemetry
+        names = (settings.only,) if settings.only else (_COORDINATOR, *DOMAINS)
+        hosting = Hosting(settings, names, telemetry, stack)
+        coordinator = Coordinator(settings, hosting, telemetry, stack) if _COORDINATOR in names else None
+        services = [service_name(name) for name in hosting.hosted] + ([SERVICE] if coordinator else [])
+        health = Health(services)
+        edge = Edge(telemetry, limits=settings.deadlines, auth=Auth(settings.tokens) if settings.tokens else None)
+        listener = Listener(_listener_settings(settings), edge, health)
+        hosting.add_to(listener.server)
+        recovered = 0
+        if coordinator is not None:
+            coordinator.add_to(listener.server)
+            recovered = await coordinator.start()
+        for name in hosting.hosted:
+            health.set(service_name(name), serving=True)
+        monitor = Monitor(health, hosting, coordinator)
+        await monitor.look()
+        watching = asyncio.ensure_future(monitor.run())
+        stack.callback(watching.cancel)
+        await listener.start(services)
+        try:
+            yield Running(listener.address, observed.metrics_address, recovered)
+        finally:
+            watching.cancel()
+            await _drain(listener, coordinator, settings.drain_grace)
+
+
+async def _drain(listener: Listener, coordinator: Coordinator | None, grace: float) -> None:
+    """Calls and sessions end within one grace, in seconds; sessions that do not are taken up at the next start."""
+    if coordinator is None:
+        await listener.drain(grace)
+    else:
+        await asyncio.gather(listener.drain(grace), coordinator.drain(grace))
+
+
+def _listener_settings(settings: Settings) -> ListenerSettings:
+    """A process that serves one domain takes messages as large as channels to domains carry."""
+    listener = settings.listener
+    if settings.only in DOMAINS and listener.message_limit == PUBLIC_MESSAGE_LIMIT:
+        return replace(listener, message_limit=DOMAIN_MESSAGE_LIMIT)
+    return listener
