@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -43,19 +43,23 @@ class Size:
 @dataclass(eq=False, slots=True)
 class _Interval:
     size: Size | None
-    before: int
     mixed: bool
 
 
 class Ledger:
-    """Measures loads and runs; may be used by several threads."""
+    """Measures loads and runs; may be used by several threads.
 
-    def __init__(self) -> None:
+    Args:
+        read: memory of the process now, in bytes.
+    """
+
+    def __init__(self, read: Callable[[], int] = resident_bytes) -> None:
+        self._read = read
         self._lock = threading.Lock()
         self._sizes: dict[Key, Size] = {}
         self._active: set[_Interval] = set()
         self._level = 0
-        """Bytes up to which the growth of the runs that overlap now is put down already."""
+        """Memory up to which growth was looked at, since something began to go on."""
 
     def size(self, key: Key) -> Size:
         """What is known of the model."""
@@ -99,18 +103,19 @@ class Ledger:
 
     def _enter(self, size: Size | None) -> _Interval:
         with self._lock:
+            if not self._active:
+                self._level = self._read()
             others = [each for each in self._active if each.size is not size]
             for each in others:
                 each.mixed = True
-            interval = _Interval(size, resident_bytes(), bool(others))
+            interval = _Interval(size, bool(others))
             self._active.add(interval)
         return interval
 
     def _leave(self, interval: _Interval) -> int | None:
-        """The growth that is this interval's own; None where it cannot be told."""
+        """The growth that is this interval's own, and no other's of the same model; None where it cannot be told."""
         with self._lock:
-            after = resident_bytes()
             self._active.remove(interval)
-            grown = max(0, after - max(interval.before, self._level))
-            self._level = max(self._level, after) if self._active else 0
+            grown = max(0, self._read() - self._level)
+            self._level += grown
         return None if interval.mixed else grown

@@ -20,7 +20,7 @@ from processing_service.domains.inference.measurement import Key, Ledger, Size
 from processing_service.domains.inference.memory import give_back, resident_bytes
 from processing_service.domains.inference.runtimes.base import LoadedModel, Runtime
 from processing_service.domains.models import ModelVersion
-from processing_service.wire.errors import Code, CoordinatorError, nearest
+from processing_service.wire.errors import Code, CoordinatorError
 
 T = TypeVar("T")
 
@@ -322,12 +322,10 @@ def _in_use(held: list[Resident]) -> CoordinatorError:
 
 
 def _no_device(model: ModelVersion, budgets: Mapping[str, Budget]) -> CoordinatorError:
-    near = nearest(model.device, budgets)
-    advice = f"did you mean {near!r}?" if near else f"there is {', '.join(budgets)}"
     return CoordinatorError(
         Code.FAILED_PRECONDITION,
         ErrorReason.ERROR_REASON_MODEL_INVALID,
-        f"model {model.model_id!r} wants device {model.device!r}, which is not here; {advice}",
+        f"model {model.model_id!r} wants device {model.device!r}, which is not here; there is {', '.join(budgets)}",
         metadata={"model_id": model.model_id, "device": model.device},
     )
 

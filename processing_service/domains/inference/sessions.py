@@ -63,6 +63,7 @@ class InferenceSessions:
         self._sessions: dict[str, InferenceSession] = {}
         self._runs: set[_Run] = set()
         self._swept_at = now()
+        self._last_us = 0
 
     @property
     def in_flight_count(self) -> int:
@@ -84,7 +85,7 @@ class InferenceSessions:
                 retry_delay=1.0,
             )
         now = self._now()
-        session = InferenceSession(_new_id(now), model, workflow_id, session_id, now)
+        session = InferenceSession(self._new_id(now), model, workflow_id, session_id, now)
         self._sessions[session.inference_session_id] = session
         return session
 
@@ -168,6 +169,11 @@ class InferenceSessions:
                 session.run_count += 1
                 session.used_at = self._now()
 
+    def _new_id(self, now: float) -> str:
+        """Sorts by time: microseconds since the epoch, each used once, then randomness."""
+        self._last_us = max(self._last_us + 1, int(now * 1e6))
+        return f"is-{self._last_us:014x}-{secrets.token_hex(4)}"
+
     def _sweep(self) -> None:
         now = self._now()
         if now - self._swept_at < _SWEEP_SECONDS and len(self._sessions) < self._max_sessions:
@@ -182,8 +188,3 @@ def _ended() -> CoordinatorError:
     return CoordinatorError(
         Code.CANCELLED, ErrorReason.ERROR_REASON_CANCELLED, "the run was cancelled: its inference session was deleted"
     )
-
-
-def _new_id(now: float) -> str:
-    """Sorts by time: milliseconds since the epoch, then randomness."""
-    return f"is-{int(now * 1000):012x}-{secrets.token_hex(6)}"
