@@ -7,5 +7,5 @@ models: models/ok
 	touch $@
 
 models/ok: .cache/models/ok $(wildcard processing_service/domains/model/catalog/*.yaml)
-	$(BIN)/processing-service model import .cache/models
+	$(BIN)/processing-service model import .cache/models --models models
 	touch $@

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 
+from processing_service.domains.model.settings import RepositorySettings
 from processing_service.domains.model.version import MANIFEST_FILE, MODEL_FILE, digest_of, read_version
 from processing_service.domains.models import ModelVersion
 from processing_service.wire.errors import CoordinatorError, not_found
@@ -20,13 +20,7 @@ _NUMBERS: Final = re.compile(r"v?(\d{1,18}(?:\.\d{1,18})*)")
 
 Stamp = tuple[int, int, int] | None
 
-
-@dataclass(frozen=True, slots=True)
-class RepositorySettings:
-    """Where the models are."""
-
-    path: Path = Path("models")
-    """Folder of the repository; read anew at each call, so models may be added while the server runs."""
+__all__ = ["ModelRepository", "RepositorySettings", "version_key"]
 
 
 class ModelRepository:
