@@ -9,12 +9,13 @@ from typing import Any, Final
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import Artifact, Datum, Tensor
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct
 
 from instructors.field_paths import entry, is_leaf, is_map, put
+from processing_service.engine.definition_faults import Faults
+from processing_service.engine.template_reader import TemplateReader
 from processing_service.wire.errors import Code, CoordinatorError, Violation
 from processing_service.wire.naming import resolve_keys
 
@@ -24,15 +25,8 @@ OnLegacy = Callable[[str, str], None]
 STRUCT_LIMIT: Final = 1 << 20
 """Most bytes of what is readable in a reply."""
 
-_MAX_DEPTH: Final = 100
 _WELL_KNOWN: Final = "google.protobuf."
-_KINDS: Final = {
-    FieldDescriptor.CPPTYPE_BOOL: "true or false",
-    FieldDescriptor.CPPTYPE_STRING: "a text",
-    FieldDescriptor.CPPTYPE_FLOAT: "a number",
-    FieldDescriptor.CPPTYPE_DOUBLE: "a number",
-    FieldDescriptor.CPPTYPE_MESSAGE: "an object",
-}
+_MOVED: Final = object()
 
 
 def ignore_legacy(full_field_name: str, spelling: str) -> None:
@@ -58,10 +52,10 @@ def build(
     """
     descriptor: Any = message.DESCRIPTOR
     resolved = resolve_keys(values, descriptor, on_legacy=on_legacy)
-    try:
-        ParseDict(resolved.values, message)
-    except (ParseError, ValueError, TypeError, RecursionError) as error:
-        raise _invalid(list(_faults(resolved.values, descriptor, ""))) from error
+    faults = Faults()
+    TemplateReader(faults).fill(message, resolved.values, "")
+    if faults.violations:
+        raise _invalid(faults.violations)
     for path, value in payloads.items():
         put(message, path, value)
     return resolved.warnings
@@ -89,9 +83,6 @@ def _separate(value: object, path: str, leaves: dict[str, Leaf]) -> object:
         leaves[path] = value
         return _MOVED
     return value
-
-
-_MOVED: Final = object()
 
 
 def split(message: Message) -> tuple[Struct, dict[str, Datum]]:
@@ -173,77 +164,13 @@ def carries_leaves(descriptor: Descriptor) -> bool:
     return False
 
 
-def _faults(values: object, descriptor: Descriptor, path: str, depth: int = 0) -> Iterator[Violation]:
-    """The smallest values that a message does not take, with their paths."""
-    if not isinstance(values, Mapping) or depth > _MAX_DEPTH:
-        yield Violation(path, "wants an object by field name")
-        return
-    for name, value in values.items():
-        field = descriptor.fields_by_name[name]
-        if not _fits(descriptor, name, value):
-            yield from _inner_faults(value, field, f"{path}.{name}" if path else name, depth)
-
-
-def _inner_faults(value: object, field: FieldDescriptor, path: str, depth: int) -> Iterator[Violation]:
-    inner = field.message_type
-    if is_map(field):
-        assert inner is not None
-        parts = {entry(path, key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
-        yield from _part_faults(parts, inner.fields_by_name["value"], path, depth, "an object by key")
-    elif field.is_repeated:
-        elements: Sequence[object] = value if isinstance(value, list | tuple) else ()
-        parts = {f"{path}[{index}]": item for index, item in enumerate(elements)}
-        yield from _part_faults(parts, field, path, depth, "a list")
-    else:
-        yield from _value_faults(value, field, path, depth)
-
-
-def _part_faults(
-    parts: Mapping[str, object], field: FieldDescriptor, path: str, depth: int, wanted: str
-) -> Iterator[Violation]:
-    found = [fault for where, item in parts.items() for fault in _value_faults(item, field, where, depth)]
-    yield from found or [Violation(path, f"wants {wanted}")]
-
-
-def _value_faults(value: object, field: FieldDescriptor, path: str, depth: int) -> Iterator[Violation]:
-    inner = field.message_type
-    if inner is not None and not inner.full_name.startswith(_WELL_KNOWN):
-        yield from _faults(value, inner, path, depth + 1)
-    elif not _fits_scalar(value, field):
-        yield Violation(path, f"wants {_wanted(field)}")
-
-
-def _fits(descriptor: Descriptor, name: str, value: object) -> bool:
-    try:
-        ParseDict({name: value}, GetMessageClass(descriptor)())
-    except (ParseError, ValueError, TypeError, RecursionError):
-        return False
-    return True
-
-
-def _fits_scalar(value: object, field: FieldDescriptor) -> bool:
-    """True if the field, or one element of it, takes the value."""
-    owner = field.containing_type
-    assert owner is not None
-    return _fits(owner, field.name, [value] if field.is_repeated else value)
-
-
-def _wanted(field: FieldDescriptor) -> str:
-    if field.enum_type is not None:
-        return f"one of {', '.join(value.name for value in field.enum_type.values)}"
-    if field.type == FieldDescriptor.TYPE_BYTES:
-        return "bytes: give them in payloads, by this path"
-    if field.message_type is not None:
-        return f"a {field.message_type.full_name} in its JSON form"
-    return _KINDS.get(field.cpp_type, "a whole number within its range")
-
-
 def _invalid(faults: Sequence[Violation]) -> CoordinatorError:
-    first = faults[0] if faults else Violation("parameters", "does not fit the request")
+    first = faults[0]
+    advice = f"; did you mean {first.suggestion!r}?" if first.suggestion else ""
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return CoordinatorError(
         Code.INVALID_ARGUMENT,
         ErrorReason.ERROR_REASON_FIELD_INVALID,
-        f"{first.field_path}: {first.description}{more}",
+        f"{first.field_path}: {first.description}{advice}{more}",
         violations=faults,
     )

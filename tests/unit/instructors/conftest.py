@@ -67,7 +67,8 @@ class Greeter:
         if self.replies:
             raise self.replies.pop(0)
         reply = message_factory.GetMessageClass(self._methods["Greet"].output_type)
-        return reply(greeting=f"Hello {request.person_name}", picture=request.picture, people=request.people)
+        picture = request.picture if request.HasField("picture") else None
+        return reply(greeting=f"Hello {request.person_name}", picture=picture, people=request.people)
 
     def handler(self):
         """What a server takes."""
