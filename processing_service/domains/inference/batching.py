@@ -15,7 +15,7 @@ from functools import partial
 from processing_service.domains.inference.computing import Computer, Job, Outcome
 from processing_service.domains.inference.executor import Executor, settled
 from processing_service.domains.inference.inputs import row_count, row_signature
-from processing_service.domains.inference.residency import Resident
+from processing_service.domains.inference.residents import Resident
 from processing_service.domains.inference.runtimes.base import Stop
 from processing_service.wire.errors import CoordinatorError
 

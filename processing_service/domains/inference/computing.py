@@ -13,7 +13,7 @@ from coordinator.payload.v1.payload_pb2 import Tensor
 from processing_service.domains.inference.inputs import to_feeds
 from processing_service.domains.inference.measurement import Ledger
 from processing_service.domains.inference.reductions import Plan
-from processing_service.domains.inference.residency import Resident
+from processing_service.domains.inference.residents import Resident
 from processing_service.domains.inference.runtimes.base import Stop
 from processing_service.domains.models import ModelVersion
 from processing_service.wire.errors import Code, CoordinatorError

@@ -7,7 +7,8 @@ from coordinator.model.v1 import model_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from processing_service.domains.inference.residency import Residency, Resident
+from processing_service.domains.inference.residency import Residency
+from processing_service.domains.inference.residents import Resident
 from processing_service.domains.inference.sessions import InferenceSession
 
 

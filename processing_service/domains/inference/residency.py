@@ -11,60 +11,23 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TypeVar
 
-from coordinator.error.v1.error_pb2 import ErrorReason
-
-from processing_service.domains.inference.measurement import Key, Ledger, Size
+from processing_service.domains.inference.measurement import Key, Ledger
 from processing_service.domains.inference.memory import give_back, resident_bytes
+from processing_service.domains.inference.residents import (
+    Budget,
+    Resident,
+    in_use,
+    key_of,
+    matches,
+    no_device,
+    too_large,
+)
 from processing_service.domains.inference.runtimes.base import LoadedModel, Runtime
 from processing_service.domains.models import ModelVersion
-from processing_service.wire.errors import Code, CoordinatorError
 
 T = TypeVar("T")
-
-
-@dataclass(eq=False, slots=True)
-class Resident:
-    """A model that is in memory, or on its way there."""
-
-    model: ModelVersion
-    size: Size
-    holders: list[str] = field(default_factory=list)
-    """Step keys of the calls that hold it, or wait for its load to hold it."""
-
-    loaded: LoadedModel | None = None
-    """None while it loads."""
-
-    leaving: int = 0
-    """How many want it gone; above 0 new calls wait until it is."""
-
-    loaded_at: float = 0.0
-    """Seconds since the epoch."""
-
-    used_at: float = 0.0
-    """Seconds since the epoch; 0 if it never ran."""
-
-    use: int = 0
-    """Number of its last use: the smallest is the least recently used."""
-
-    run_count: int = 0
-    load_seconds: float = 0.0
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory that it counts for: the largest of declared and measured."""
-        return max(self.model.declared_size_bytes, self.size.loaded_bytes + self.size.run_bytes)
-
-
-@dataclass(slots=True)
-class Budget:
-    """The memory of one device."""
-
-    budget_bytes: int
-    eviction_count: int = 0
-    load_count: int = 0
 
 
 class Residency:
@@ -110,7 +73,7 @@ class Residency:
         Raises:
             CoordinatorError: MODEL_INVALID, MODEL_OUT_OF_MEMORY or MODEL_BUDGET_EXCEEDED.
         """
-        known = self._residents.get(_key(model))
+        known = self._residents.get(key_of(model))
         async with self.hold(model, "load") as resident:
             return resident, resident is not known
 
@@ -125,10 +88,10 @@ class Residency:
         Raises:
             CoordinatorError: MODEL_IN_USE with the holders, without `drain`; then nothing is unloaded.
         """
-        found = [each for each in self._residents.values() if _matches(each.model, model_id, model_version)]
+        found = [each for each in self._residents.values() if matches(each.model, model_id, model_version)]
         held = [each for each in found if each.holders]
         if held and not drain:
-            raise _in_use(held)
+            raise in_use(held)
         freed = 0
         for resident in found:
             freed += await self._leave(resident)
@@ -166,7 +129,7 @@ class Residency:
 
     async def _enter(self, model: ModelVersion, holder: str) -> Resident:
         while True:
-            resident = self._residents.get(_key(model))
+            resident = self._residents.get(key_of(model))
             if resident is None:
                 resident = self._begin(model)
             if not resident.leaving:
@@ -177,24 +140,24 @@ class Residency:
     def _begin(self, model: ModelVersion) -> Resident:
         budget = self._budgets.get(model.device)
         if budget is None:
-            raise _no_device(model, self._budgets)
-        resident = Resident(model, self.ledger.size(_key(model)))
+            raise no_device(model, self._budgets)
+        resident = Resident(model, self.ledger.size(key_of(model)))
         certain = max(model.declared_size_bytes, resident.size.loaded_bytes)
         if certain > budget.budget_bytes:
-            raise _too_large(model, certain, budget.budget_bytes)
-        self._residents[_key(model)] = resident
-        load = self._loads[_key(model)] = asyncio.create_task(self._load(resident))
+            raise too_large(model, certain, budget.budget_bytes)
+        self._residents[key_of(model)] = resident
+        load = self._loads[key_of(model)] = asyncio.create_task(self._load(resident))
         # Whoever waited for it may be gone when it fails.
         load.add_done_callback(lambda done: done.cancelled() or done.exception())
         return resident
 
     async def _ready(self, resident: Resident) -> None:
-        load = self._loads.get(_key(resident.model))
+        load = self._loads.get(key_of(resident.model))
         if load is not None:
             await asyncio.shield(load)
 
     async def _load(self, resident: Resident) -> None:
-        key = _key(resident.model)
+        key = key_of(resident.model)
         budget = self._budgets[resident.model.device]
         try:
             async with self._turn:
@@ -255,7 +218,7 @@ class Residency:
         """Wait until nobody holds it, then drop it; returns the bytes that came back."""
         resident.leaving += 1
         try:
-            while resident.holders or _key(resident.model) in self._loads:
+            while resident.holders or key_of(resident.model) in self._loads:
                 await self._change()
             return await self._drop(resident)
         finally:
@@ -263,7 +226,7 @@ class Residency:
             self._notify()
 
     async def _drop(self, resident: Resident) -> int:
-        key = _key(resident.model)
+        key = key_of(resident.model)
         if self._residents.get(key) is not resident or resident.loaded is None:
             return 0
         del self._residents[key]
@@ -300,46 +263,3 @@ def _close(loaded: LoadedModel) -> int:
     loaded.close()
     give_back()
     return max(0, before - resident_bytes())
-
-
-def _key(model: ModelVersion) -> Key:
-    return model.model_id, model.model_version, model.digest
-
-
-def _matches(model: ModelVersion, model_id: str, model_version: str) -> bool:
-    return model.model_id == model_id and model_version in ("", model.model_version)
-
-
-def _in_use(held: list[Resident]) -> CoordinatorError:
-    holders = sorted({holder for each in held for holder in each.holders})
-    return CoordinatorError(
-        Code.FAILED_PRECONDITION,
-        ErrorReason.ERROR_REASON_MODEL_IN_USE,
-        f"model {held[0].model.model_id!r} is held by {len(holders)} calls: {', '.join(holders[:8])}; "
-        "wait for them, or unload with drain",
-        metadata={"model_id": held[0].model.model_id, "holders": ",".join(holders[:64])},
-    )
-
-
-def _no_device(model: ModelVersion, budgets: Mapping[str, Budget]) -> CoordinatorError:
-    return CoordinatorError(
-        Code.FAILED_PRECONDITION,
-        ErrorReason.ERROR_REASON_MODEL_INVALID,
-        f"model {model.model_id!r} wants device {model.device!r}, which is not here; there is {', '.join(budgets)}",
-        metadata={"model_id": model.model_id, "device": model.device},
-    )
-
-
-def _too_large(model: ModelVersion, need: int, budget: int) -> CoordinatorError:
-    return CoordinatorError(
-        Code.RESOURCE_EXHAUSTED,
-        ErrorReason.ERROR_REASON_MODEL_BUDGET_EXCEEDED,
-        f"model {model.model_id!r} takes {need} bytes, but device {model.device!r} has a budget of {budget}; "
-        "raise the budget or declare a smaller size in its model.yaml",
-        metadata={
-            "model_id": model.model_id,
-            "device": model.device,
-            "needed_bytes": str(need),
-            "budget_bytes": str(budget),
-        },
-    )
