@@ -14,7 +14,7 @@ from functools import partial
 
 from processing_service.domains.inference.computing import Computer, Job, Outcome
 from processing_service.domains.inference.executor import Executor, settled
-from processing_service.domains.inference.inputs import row_count, row_signature
+from processing_service.domains.inference.inputs import max_rows, row_count, row_signature
 from processing_service.domains.inference.residents import Resident
 from processing_service.domains.inference.runtimes.base import Stop
 from processing_service.wire.errors import CoordinatorError
@@ -108,7 +108,7 @@ class Batcher:
         signature = (resident, job.plan.output_names, row_signature(job.model, job.arrays))
         batch = self._open.get(signature)
         if batch is None or not batch.join(job, count):
-            batch = self._open[signature] = _Batch(max(count, job.model.batching.max_batch_size))
+            batch = self._open[signature] = _Batch(max(count, max_rows(job.model)))
             batch.join(job, count)
             run = self._runs[batch] = asyncio.create_task(self._run_batch(resident, batch, signature))
             # The callers of a batch may all be gone when it fails.

@@ -85,8 +85,9 @@ class Computer:
         return results
 
     def _run(self, resident: Resident, feeds: Mapping[Job, Arrays], stop: Stop) -> Iterable[tuple[Job, Arrays]]:
-        if not feeds or resident.loaded is None:
+        if not feeds:
             return ()
+        assert resident.loaded is not None  # the callers hold it
         names = next(iter(feeds)).plan.output_names
         batch = _join(list(feeds.values()))
         elements = sum(array.size for array in batch.values())

@@ -62,6 +62,12 @@ def row_count(model: ModelVersion, arrays: Mapping[str, Array]) -> int:
     return counts.pop() if len(counts) == 1 else 0
 
 
+def max_rows(model: ModelVersion) -> int:
+    """Most rows that its batches may have, and that axis 0 of each of its inputs may."""
+    limits = [spec.axes[0].max_size for spec in model.inputs if spec.axes]
+    return min([model.batching.max_batch_size, *filter(None, limits)])
+
+
 def row_signature(model: ModelVersion, arrays: Mapping[str, Array]) -> tuple[object, ...]:
     """Equal for inputs that can run as one batch: element types and all axes but the first."""
     return tuple((arrays[spec.name].dtype, _shape(spec, arrays[spec.name])[1:]) for spec in model.inputs)

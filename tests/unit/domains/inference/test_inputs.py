@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from coordinator.payload.v1.payload_pb2 import DataType
 
-from processing_service.domains.inference.inputs import check, describe, normalize, row_count, row_signature, to_feeds
+from processing_service.domains.inference.inputs import (
+    check,
+    describe,
+    max_rows,
+    normalize,
+    row_count,
+    row_signature,
+    to_feeds,
+)
 from processing_service.domains.models import Axis, ModelVersion, Normalization, TensorSpec
 from processing_service.wire.errors import CoordinatorError
 from processing_service.wire.tensors import from_array
@@ -63,6 +71,14 @@ def test_inputs_that_differ_in_rows_alone_can_share_a_batch():
     assert signature(one) == signature(two) != signature(wide)
     assert [row_count(model(PICTURE), {"x": array}) for array in (one, two)] == [1, 2]
     assert row_count(pair, {"a": np.zeros(2), "b": np.zeros(3)}) == 0
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(0, 8), (4, 4), (16, 8)])
+def test_a_batch_keeps_the_limit_of_axis_0(limit, rows):
+    """Calls that fit one by one do not become a batch that the model cannot take."""
+    spec = TensorSpec("x", DataType.DATA_TYPE_FLOAT32, (Axis(max_size=limit), Axis(3)))
+
+    assert max_rows(model(spec)) == rows
 
 
 def test_an_input_is_described_in_words():
