@@ -135,7 +135,7 @@ def _root(path: Path, readers: tuple[Reader, ...]) -> Read:
         return lambda scope: scope.item
     if path.root == "item_index":
         return lambda scope: scope.item_index
-    name = path.segments[0]
+    name = str(path.segments[0])
     if path.root == "steps":
         return lambda scope: scope.steps.get(name, ABSENT)
     if readers:

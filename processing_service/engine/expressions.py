@@ -246,4 +246,3 @@ def _described(fault: RuntimeError) -> str:
 def _reason(text: str) -> str:
     """What the evaluator said, without its status."""
     return re.sub(r"^[A-Z_]+: |\s*\[[A-Z_]+\]$", "", text.strip().split("\n")[0])[:_MAX_SHOWN]
-

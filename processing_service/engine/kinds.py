@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 DATUM: Final = "coordinator.payload.v1.Datum"
 TENSOR: Final = "coordinator.payload.v1.Tensor"
@@ -37,11 +37,13 @@ class Kind:
 
     base: Base
     type_name: str = ""
-    """Full name of a message or enum."""
+    """Full name of a message or enum; `float` for a number of 32 bits."""
     message: Descriptor | None = None
     """The message's type; None where it is not known."""
     values: Kind | None = None
     """Values of a map."""
+    enum: EnumDescriptor | None = None
+    """The enum's type."""
     lists: int = 0
     """Lists around it."""
 
@@ -55,7 +57,7 @@ class Kind:
         return replace(self, lists=self.lists + layers)
 
     def __str__(self) -> str:
-        inner = self.type_name.rpartition(".")[2] or self.base.value
+        inner = self.base.value if self.base is Base.NUMBER else self.type_name.rpartition(".")[2] or self.base.value
         if self.base is Base.MAP:
             inner = f"a map of {self.values}"
         return "a list of " * self.lists + inner
@@ -65,6 +67,7 @@ ANY: Final = Kind(Base.ANY)
 BOOL: Final = Kind(Base.BOOL)
 INT: Final = Kind(Base.INT)
 NUMBER: Final = Kind(Base.NUMBER)
+FLOAT: Final = Kind(Base.NUMBER, "float")
 STRING: Final = Kind(Base.STRING)
 BYTES: Final = Kind(Base.BYTES)
 
@@ -74,7 +77,7 @@ _SCALARS: Final = {
     FieldDescriptor.CPPTYPE_INT64: INT,
     FieldDescriptor.CPPTYPE_UINT32: INT,
     FieldDescriptor.CPPTYPE_UINT64: INT,
-    FieldDescriptor.CPPTYPE_FLOAT: NUMBER,
+    FieldDescriptor.CPPTYPE_FLOAT: FLOAT,
     FieldDescriptor.CPPTYPE_DOUBLE: NUMBER,
     FieldDescriptor.CPPTYPE_STRING: STRING,
 }
@@ -114,7 +117,7 @@ def element_kind(field: FieldDescriptor) -> Kind:
     if field.message_type is not None:
         return message_kind(field.message_type)
     if field.enum_type is not None:
-        return Kind(Base.ENUM, field.enum_type.full_name)
+        return Kind(Base.ENUM, field.enum_type.full_name, enum=field.enum_type)
     return BYTES if field.type == FieldDescriptor.TYPE_BYTES else _SCALARS[field.cpp_type]
 
 

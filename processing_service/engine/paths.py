@@ -183,7 +183,8 @@ def _dig(segment: str | int) -> Reader:
             return _index(segment)(value) if isinstance(segment, int) else _projection(read, segment)(value)
         if isinstance(value, Mapping):
             return _key(segment)(value)
-        field = value.DESCRIPTOR.fields_by_name.get(segment) if isinstance(value, Message) else None
+        known: Any = value.DESCRIPTOR.fields_by_name if isinstance(value, Message) else {}
+        field = known.get(segment)
         if field is None:
             raise Unfit(f"there is no {segment!r} in it")
         return _field(field)(value)

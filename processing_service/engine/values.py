@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from coordinator.payload.v1.payload_pb2 import Artifact, Datum, Tensor
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from processing_service.engine.kinds import ARTIFACT, DATUM, LOOSE, TENSOR, map_entry
-from processing_service.engine.literals import canonical, duration, exact_float, exact_integer, shown
+from processing_service.engine.kinds import ANY, ARTIFACT, DATUM, LOOSE, TENSOR, Kind, kind_of
+from processing_service.engine.literals import duration, exact_float, exact_integer, shown
 from processing_service.engine.paths import ABSENT, Unfit, json_value
 
 Contents = Mapping[str, bytes]
@@ -25,10 +25,13 @@ _DURATION: Final = "google.protobuf.Duration"
 _TIMESTAMP: Final = "google.protobuf.Timestamp"
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, kind: Kind = ANY) -> Any:
     """The value as JSON has it: messages as objects with every field that has no presence, enums by name.
 
     Integers beyond 2^53 and numbers that are not finite become text. Raises Unfit for bytes, tensors and data.
+
+    Args:
+        kind: what is known of the value: a number may be an enum value, or have 32 bits.
     """
     value = json_value(value)
     if isinstance(value, Message):
@@ -36,14 +39,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, str | bool | None):
         return value
     if isinstance(value, int):
-        return exact_integer(value)
+        named = kind.enum.values_by_number.get(value) if kind.enum else None
+        return named.name if named else exact_integer(value)
     if isinstance(value, float):
-        return exact_float(value)
+        return exact_float(short_float(value) if kind.type_name == "float" else value)
     if isinstance(value, bytes):
         raise Unfit("bytes cannot stand in JSON; bind the value alone")
     if hasattr(value, "keys"):
-        return {str(key): plain(value[key]) for key in value}
-    return [plain(item) for item in value]
+        return {str(key): plain(value[key], kind.values or ANY) for key in sorted(value)}
+    return [plain(item, kind.element) for item in value]
 
 
 def _plain_message(message: Message) -> Any:
@@ -53,29 +57,11 @@ def _plain_message(message: Message) -> Any:
     if name.startswith("google.protobuf."):
         return json_format.MessageToDict(message, preserving_proto_field_name=True)
     fields: dict[str, Any] = {}
-    for field in message.DESCRIPTOR.fields:
+    declared: Any = message.DESCRIPTOR.fields
+    for field in declared:
         if not field.has_presence or message.HasField(field.name):
-            fields[field.name] = _plain_field(field, getattr(message, field.name))
+            fields[field.name] = plain(getattr(message, field.name), kind_of(field))
     return fields
-
-
-def _plain_field(field: FieldDescriptor, value: Any) -> Any:
-    if (entry := map_entry(field)) is not None:
-        inner = entry.fields_by_name["value"]
-        return {str(key): _plain_single(inner, value[key]) for key in sorted(value)}
-    if field.is_repeated:
-        return [_plain_single(field, item) for item in value]
-    return _plain_single(field, value)
-
-
-def _plain_single(field: FieldDescriptor, value: Any) -> Any:
-    if field.message_type is not None:
-        return plain(value)
-    if field.enum_type is not None and value in field.enum_type.values_by_number:
-        return canonical(field, value)
-    if field.type == FieldDescriptor.TYPE_FLOAT:
-        return exact_float(short_float(value))
-    return plain(value)
 
 
 def short_float(value: float) -> float:
@@ -144,24 +130,31 @@ def to_message(
             value = content(value, contents)
         if isinstance(value, Message) and value.DESCRIPTOR.full_name == name:
             return same(target, value)
-        if name in LOOSE:
-            return _loose(make(), plain(value))
-        if name == _DURATION:
-            return same(target, duration(value))
-        if name == _TIMESTAMP and isinstance(value, datetime):
-            stamp = Timestamp()
-            stamp.FromDatetime(value)
-            return same(target, stamp)
-        made = make()
-        value = json_value(value)
         if name.startswith("google.protobuf."):
-            return _parsed(made, value)
+            return _known(make(), value)
+        value = json_value(value)
         if not isinstance(value, Mapping):
             raise Unfit(f"must be a {target.name}, not {_shown(value)}")
+        made = make()
         from_fields(made, value)
         return made
 
     return convert
+
+
+def _known(made: Message, value: Any) -> Message:
+    """A message with a JSON form of its own."""
+    descriptor: Any = made.DESCRIPTOR
+    name = descriptor.full_name
+    if name in LOOSE:
+        return _loose(made, plain(value))
+    if name == _DURATION:
+        return same(descriptor, duration(value))
+    if name == _TIMESTAMP and isinstance(value, datetime):
+        stamp = Timestamp()
+        stamp.FromDatetime(value)
+        return same(descriptor, stamp)
+    return _parsed(made, json_value(value))
 
 
 def _loose(made: Message, value: Any) -> Message:

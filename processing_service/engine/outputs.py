@@ -1,0 +1,116 @@
+"""Outputs of a workflow: what a session leaves when its steps have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from coordinator.payload.v1.payload_pb2 import Artifact, Datum
+from google.protobuf.message import Message
+
+from processing_service.engine.bindings import Binding, Read, Scope, binding_text, compile_binding, written
+from processing_service.engine.definition_faults import Faults, failed
+from processing_service.engine.json_template import JsonReader
+from processing_service.engine.kinds import ARTIFACT, DATUM, TENSOR, Base, Kind, readable
+from processing_service.engine.paths import ABSENT, Names, Unfit
+from processing_service.engine.templates import wanted
+from processing_service.engine.values import datum_of, plain
+
+_PAYLOADS = (DATUM, TENSOR, ARTIFACT)
+
+
+class Output(NamedTuple):
+    """One output."""
+
+    name: str
+    text: str
+    """What stands inside `${...}`; empty for JSON with bindings in it."""
+    read: Read
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The outputs of a workflow."""
+
+    outputs: tuple[Output, ...]
+    openings: tuple[Read, ...]
+    steps: frozenset[str]
+    """Steps that they name."""
+    parameters: frozenset[str]
+    """Parameters that they name."""
+
+    def conclude(self, scope: Scope) -> tuple[dict[str, Any], dict[str, Datum]]:
+        """What is readable, fit for a Struct, and what is bytes, tensor or artifact; what is ABSENT is left out.
+
+        Raises:
+            CoordinatorError: EXPRESSION_FAILED.
+        """
+        values: dict[str, Any] = {}
+        payloads: dict[str, Datum] = {}
+        for name, text, read, kind in self.outputs:
+            try:
+                value = read(scope)
+                if value is ABSENT:
+                    continue
+                if _is_payload(value):
+                    payloads[name] = datum_of(value)
+                else:
+                    values[name] = plain(value, kind)
+            except Unfit as fault:
+                raise failed(f"output {name!r}", f"outputs.{name}.value", text, fault) from None
+        return values, payloads
+
+    def wanted(self, scope: Scope) -> list[Artifact]:
+        """Artifacts whose content `conclude` needs and the scope does not have."""
+        return wanted(self.openings, scope) if self.openings else []
+
+
+def compile_outputs(values: Mapping[str, Any], names: Names, faults: Faults) -> tuple[Outputs, dict[str, Any]]:
+    """The outputs of those JSON values by name, and the values in canonical form."""
+    outputs: list[Output] = []
+    forms: dict[str, Any] = {}
+    bindings: list[Binding] = []
+    for name, value in values.items():
+        path = f"outputs.{name}.value"
+        text = binding_text(value)
+        if text is None:
+            reader = JsonReader(faults, names, f"output {name!r}")
+            forms[name], read = reader.value(value, path)
+            bindings += reader.bindings
+            outputs.append(Output(name, "", read, Kind(Base.ANY)))
+        else:
+            forms[name] = written(text)
+            binding = _compiled(text, names, path, faults)
+            if binding is not None:
+                bindings.append(binding)
+                outputs.append(Output(name, binding.text, binding.read, binding.kind))
+    return (
+        Outputs(
+            tuple(outputs),
+            tuple(opening for binding in bindings for opening in binding.data),
+            frozenset().union(*(binding.steps for binding in bindings)),
+            frozenset().union(*(binding.parameters for binding in bindings)),
+        ),
+        forms,
+    )
+
+
+def _compiled(text: str, names: Names, path: str, faults: Faults) -> Binding | None:
+    try:
+        binding = compile_binding(text, names)
+    except Unfit as fault:
+        faults.add_unfit(path, fault)
+        return None
+    kind = binding.kind
+    alone = not kind.lists and (kind.base is Base.BYTES or kind.type_name in _PAYLOADS)
+    if not alone and not readable(kind):
+        faults.add(path, f"{written(text)} is {kind}, with bytes inside; bind each field that is wanted")
+    return binding
+
+
+def _is_payload(value: Any) -> bool:
+    if isinstance(value, Message):
+        return value.DESCRIPTOR.full_name in _PAYLOADS
+    return isinstance(value, bytes)

@@ -1,0 +1,349 @@
+"""Reads JSON-like values into a template: names, types and bindings are checked against the descriptor.
+
+Gathers every fault. Beside the template it gives the values in one canonical form: proto names, full enum names,
+trimmed bindings, no defaults. Legacy spellings of field names are resolved with a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from processing_service.engine.bindings import (
+    Binding,
+    Read,
+    Scope,
+    binding_text,
+    compile_binding,
+    literal_text,
+    written,
+)
+from processing_service.engine.definition_faults import Faults, join
+from processing_service.engine.json_template import MAX_DEPTH, JsonReader
+from processing_service.engine.kinds import LOOSE, Kind, element_kind, fits, kind_of, map_entry
+from processing_service.engine.literals import canonical, duration, scalar, shown
+from processing_service.engine.paths import ABSENT, Names, Unfit
+from processing_service.engine.templates import (
+    Place,
+    Put,
+    Slot,
+    Template,
+    openings_of,
+    put_appended,
+    put_entry,
+    put_list,
+    put_map,
+    put_single,
+    wants_content,
+)
+from processing_service.wire.errors import nearest
+from processing_service.wire.naming import spellings_of, words
+
+OnLegacy = Callable[[str, str], None]
+"""Called for each legacy spelling, with the full name of the field and the spelling."""
+
+_DURATION: Final = "google.protobuf.Duration"
+_VALUE: Final = "google.protobuf.Value"
+_MAX_SHOWN: Final = 64
+
+
+def ignore_legacy(full_field_name: str, spelling: str) -> None:
+    """Counts nothing."""
+
+
+class TemplateReader:
+    """Reads the values of one message.
+
+    Args:
+        faults: gathers what is wrong.
+        names: what bindings may name; None where there are no bindings.
+        owner: whose message it is, for messages: `step 'page'`.
+        on_legacy: called for each legacy spelling.
+    """
+
+    def __init__(
+        self,
+        faults: Faults,
+        names: Names | None = None,
+        owner: str = "",
+        on_legacy: OnLegacy = ignore_legacy,
+    ) -> None:
+        self._faults, self._names, self._owner, self._on_legacy = faults, names, owner, on_legacy
+        self._slots: list[Slot] = []
+        self._openings: list[Read] = []
+        self.warnings: dict[str, None] = {}
+        """What callers should rewrite, in order."""
+        self.steps: set[str] = set()
+        """Steps that bindings name."""
+        self.parameters: set[str] = set()
+        """Parameters that bindings name."""
+
+    def template(self, descriptor: Descriptor, values: Mapping[str, Any], path: str) -> tuple[Template, dict[str, Any]]:
+        """The template of a message, and its values in canonical form."""
+        literals = GetMessageClass(descriptor)()
+        form = self.fill(literals, values, path)
+        return Template(self._owner, literals, tuple(self._slots), tuple(self._openings)), form
+
+    def fill(self, message: Message, values: Mapping[str, Any], path: str) -> dict[str, Any]:
+        """Sets the literals of a message; its values in canonical form."""
+        return self._message(message, values, path, Place(), 0)
+
+    def _message(
+        self, message: Message, values: Mapping[str, Any], path: str, place: Place, depth: int
+    ) -> dict[str, Any]:
+        form: dict[str, Any] = {}
+        given: dict[str, str] = {}
+        chosen: dict[str, str] = {}
+        descriptor: Any = message.DESCRIPTOR
+        for key, value in values.items():
+            field = self._field_of(descriptor, str(key), path)
+            if field is None:
+                continue
+            at = join(path, field.name)
+            if given.setdefault(field.name, str(key)) != str(key):
+                first, second = given[field.name], str(key)[:_MAX_SHOWN]
+                self._faults.add(at, f"given twice, as {first[:_MAX_SHOWN]!r} and as {second!r}")
+            elif first := self._other_choice(field, value, chosen):
+                self._faults.add(at, f"{first!r} is set too, and only one of them can be; make it a step of its own")
+            else:
+                found = self._value(message, field, value, at, place, depth)
+                if found is not ABSENT:
+                    form[field.name] = found
+        return form
+
+    def _field_of(self, descriptor: Descriptor, key: str, path: str) -> FieldDescriptor | None:
+        spellings = spellings_of(descriptor)
+        name = spellings.find(key)
+        if not name:
+            near = nearest("_".join(words(key[:_MAX_SHOWN])), descriptor.fields_by_name)
+            self._faults.add(join(path, key), f"{descriptor.name} has no such field", near)
+            return None
+        field: FieldDescriptor = descriptor.fields_by_name[name]
+        if spellings.is_legacy(key):
+            self._on_legacy(field.full_name, key)
+            self.warnings[f"{join(path, key)}: a legacy spelling, write {name}"] = None
+        return field
+
+    @staticmethod
+    def _other_choice(field: FieldDescriptor, value: Any, chosen: dict[str, str]) -> str:
+        """The field of the same oneof that was set before; empty if there is none."""
+        oneof = field.containing_oneof
+        first = chosen.setdefault(oneof.name, field.name) if oneof is not None and value is not None else field.name
+        return "" if first == field.name else first
+
+    def _value(self, message: Message, field: FieldDescriptor, value: Any, path: str, place: Place, depth: int) -> Any:
+        """Sets a field; its canonical form, ABSENT if it is unset or faulty."""
+        if value is None and (field.message_type is None or field.message_type.full_name != _VALUE):
+            return ABSENT
+        if depth > MAX_DEPTH:
+            self._faults.add(path, f"values are nested deeper than {MAX_DEPTH}")
+            return ABSENT
+        entry = map_entry(field)
+        text = self._binding_text(value)
+        if text is not None:
+            return self._bind(text, kind_of(field), path, place, _put(field, entry))
+        if entry is not None:
+            return self._map(message, field, entry, value, path, place, depth)
+        if field.is_repeated:
+            return self._list(message, field, value, path, place, depth)
+        return self._single(message, field, value, path, place, depth)
+
+    def _single(self, message: Message, field: FieldDescriptor, value: Any, path: str, place: Place, depth: int) -> Any:
+        if field.message_type is not None:
+            return self._nested(getattr(message, field.name), value, path, place.field(field.name), depth)
+        return self._scalar(message, field, value, path)
+
+    def _scalar(self, message: Message, field: FieldDescriptor, value: Any, path: str) -> Any:
+        converted = self._literal(field, value, path)
+        if converted is ABSENT or (not field.has_presence and converted == field.default_value):
+            return ABSENT
+        setattr(message, field.name, converted)
+        return self._form(field, converted, value)
+
+    def _literal(self, field: FieldDescriptor, value: Any, path: str) -> Any:
+        """One scalar; ABSENT if it is faulty."""
+        try:
+            if isinstance(value, str) and self._names is not None:
+                value = literal_text(value)
+                self._warn_of_binding_inside(value, path)
+            return scalar(field)(value)
+        except Unfit as fault:
+            self._faults.add_unfit(path, fault)
+            return ABSENT
+
+    def _warn_of_binding_inside(self, value: str, path: str) -> None:
+        if "${" in value[1:]:
+            text = "`${` inside of text is no binding; join text in one expression, as ${'page ' + parameters.name}"
+            self.warnings[f"{path}: {text}"] = None
+
+    @staticmethod
+    def _form(field: FieldDescriptor, converted: Any, written_as: Any) -> Any:
+        """The canonical form; text stays as written, escaped."""
+        return written_as if isinstance(converted, str) else canonical(field, converted)
+
+    def _nested(self, message: Message, value: Any, path: str, place: Place, depth: int) -> Any:
+        name = message.DESCRIPTOR.full_name
+        if name in LOOSE:
+            return self._loose(message, value, path, place, depth)
+        if name.startswith("google.protobuf."):
+            return self._known(message, value, path)
+        if not isinstance(value, Mapping):
+            wrapped = "{value: ...}" if "value" in message.DESCRIPTOR.fields_by_name else ""
+            text = f"must be an object with fields of {message.DESCRIPTOR.name}, not {shown(value)}"
+            self._faults.add(path, text, wrapped)
+            return ABSENT
+        message.SetInParent()
+        return self._message(message, value, path, place, depth + 1)
+
+    def _known(self, message: Message, value: Any, path: str) -> Any:
+        """A message with a JSON form of its own, such as a Duration."""
+        try:
+            if message.DESCRIPTOR.full_name == _DURATION:
+                message.CopyFrom(duration(value))
+            else:
+                json_format.ParseDict(value, message)
+        except Unfit as fault:
+            self._faults.add_unfit(path, fault)
+            return ABSENT
+        except (json_format.ParseError, TypeError, ValueError):
+            self._faults.add(path, f"cannot be read as a {message.DESCRIPTOR.name}: {shown(value)}")
+            return ABSENT
+        return json_format.MessageToDict(message)
+
+    def _list(self, message: Message, field: FieldDescriptor, values: Any, path: str, place: Place, depth: int) -> Any:
+        if not isinstance(values, list | tuple):
+            self._faults.add(path, f"must be a list, not {shown(values)}")
+            return ABSENT
+        if any(self._binding_text(value) is not None for value in values):
+            return [self._append(field, value, f"{path}[{i}]", place, depth) for i, value in enumerate(values)]
+        form = []
+        for index, value in enumerate(values):
+            at = f"{path}[{index}]"
+            if field.message_type is not None:
+                item = getattr(message, field.name).add()
+                form.append(self._nested(item, value, at, place.field(field.name).entry(index), depth))
+            elif (converted := self._literal(field, value, at)) is not ABSENT:
+                getattr(message, field.name).append(converted)
+                form.append(self._form(field, converted, value))
+        return form or ABSENT
+
+    def _append(self, field: FieldDescriptor, value: Any, path: str, place: Place, depth: int) -> Any:
+        """An item of a list in which bindings stand: each item is appended when the message is built."""
+        text, put = self._binding_text(value), put_appended(field, _from_fields)
+        if text is not None:
+            return self._bind(text, element_kind(field), path, place, put)
+        if field.message_type is None:
+            converted = self._literal(field, value, path)
+            self._slots.append(Slot(path, "", lambda _: converted, place.reach(), put))
+            return ABSENT if converted is ABSENT else self._form(field, converted, value)
+        inner = TemplateReader(self._faults, self._names, self._owner, self._on_legacy)
+        literals = GetMessageClass(field.message_type)()
+        form = inner._nested(literals, value, path, Place(), depth)
+        template = Template(self._owner, literals, tuple(inner._slots), ())
+        self._slots.append(Slot(path, "", template.build, place.reach(), put))
+        self._openings += inner._openings
+        self.warnings |= inner.warnings
+        self.steps |= inner.steps
+        self.parameters |= inner.parameters
+        return form
+
+    def _map(
+        self,
+        message: Message,
+        field: FieldDescriptor,
+        entry: Descriptor,
+        values: Any,
+        path: str,
+        place: Place,
+        depth: int,
+    ) -> Any:
+        if not isinstance(values, Mapping):
+            self._faults.add(path, f"must be an object, not {shown(values)}")
+            return ABSENT
+        inner, puts = entry.fields_by_name["value"], put_entry(entry, _from_fields)
+        container, within = getattr(message, field.name), place.field(field.name)
+        form = {}
+        for key, value in values.items():
+            at = join(path, str(key))
+            name = self._literal(entry.fields_by_name["key"], key, at)
+            if name is ABSENT:
+                continue
+            if (text := self._binding_text(value)) is not None:
+                form[str(key)] = self._bind(text, kind_of(inner), at, within, puts(name))
+            elif inner.message_type is not None:
+                form[str(key)] = self._nested(container[name], value, at, within.entry(name), depth)
+            elif (converted := self._literal(inner, value, at)) is not ABSENT:
+                container[name] = converted
+                form[str(key)] = self._form(inner, converted, value)
+        return form or ABSENT
+
+    def _bind(self, text: str, kind: Kind, path: str, place: Place, put: Put) -> Any:
+        binding = self._compiled(text, kind, path)
+        if binding is not None:
+            self._slots.append(Slot(path, binding.text, binding.read, place.reach(), put))
+        return written(text)
+
+    def _compiled(self, text: str, kind: Kind, path: str) -> Binding | None:
+        assert self._names is not None
+        try:
+            binding = compile_binding(text, self._names)
+        except Unfit as fault:
+            self._faults.add_unfit(path, fault)
+            return None
+        self._note(binding, wants_content(kind))
+        if not fits(binding.kind, kind):
+            self._faults.add(path, f"takes {kind}, and {written(text)} is {binding.kind}")
+        return binding
+
+    def _note(self, binding: Binding, opened: bool) -> None:
+        self.steps |= binding.steps
+        self.parameters |= binding.parameters
+        self._openings += openings_of(binding, opened)
+
+    def _binding_text(self, value: Any) -> str | None:
+        return binding_text(value) if self._names is not None else None
+
+    def _loose(self, message: Message, value: Any, path: str, place: Place, depth: int) -> Any:
+        """A Struct, Value or ListValue: any JSON, with bindings at any depth."""
+        name = message.DESCRIPTOR.name
+        if (name == "Struct" and not isinstance(value, Mapping)) or (
+            name == "ListValue" and not isinstance(value, list)
+        ):
+            self._faults.add(path, f"must be {'an object' if name == 'Struct' else 'a list'}, not {shown(value)}")
+            return ABSENT
+        reader = JsonReader(self._faults, self._names, self._owner)
+        form, read = reader.value(value, path, depth)
+        if not reader.bindings:
+            _put_json(message, read(_NOTHING), _NOTHING)
+        else:
+            self._slots.append(Slot(path, "", read, place.reach(), _put_json))
+        for binding in reader.bindings:
+            self._note(binding, False)
+        return form
+
+
+def _put(field: FieldDescriptor, entry: Descriptor | None) -> Put:
+    if entry is not None:
+        return put_map(field, entry, _from_fields)
+    return (put_list if field.is_repeated else put_single)(field, _from_fields)
+
+
+_NOTHING: Final = Scope({}, {})
+
+
+def _put_json(message: Message, value: Any, scope: Scope) -> None:
+    json_format.ParseDict(value, message)
+
+
+def _from_fields(message: Message, values: Mapping[str, Any]) -> None:
+    """Fills a message from the JSON-like values of a session. Raises Unfit."""
+    faults = Faults()
+    TemplateReader(faults).fill(message, values, "")
+    if faults.violations:
+        first = faults.violations[0]
+        raise Unfit(f"{first.field_path}: {first.description}", first.suggestion)
