@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.struct_pb2 import Struct
-from processing_service.engine.bindings import parameter_values
-from processing_service.engine.definitions import Definition
 
 from instructors.artifacts import ArtifactInstructor
 from instructors.repeats import Repeats
@@ -17,6 +15,7 @@ from instructors.sessions import SessionReader
 from instructors.views import session_of
 from processing_service.engine.base import Engine, StepCall
 from processing_service.engine.decide import Command
+from processing_service.engine.definitions import Definition
 from processing_service.engine.ids import check_id
 from processing_service.engine.live import Live
 from processing_service.engine.managers.sessions import Beginning, Parent, SessionManager, may_delete, request_digest
@@ -77,7 +76,7 @@ class ProcessingInstructor:
         """
         call = current()
         definition = await self._workflows.definition(call.tenant, request.workflow_id)
-        warnings = _check(definition, request)
+        warnings = definition.parameter_values(request).warnings
         if request.validate_only:
             session = pb.Session(workflow_id=request.workflow_id, workflow_digest=definition.digest)
             return pb.PostWorkflowExecuteResponse(session=session, warnings=warnings)
@@ -156,7 +155,7 @@ class ProcessingInstructor:
         parent = Parent(above.session_id, above.depth, call.deadline_us, durability)
         context = current()._replace(tenant=above.tenant, traceparent=above.traceparent, deadline=None)
         definition = await self._workflows.definition(above.tenant, request.workflow_id)
-        _check(definition, request)
+        definition.parameter_values(request)
         request.request_id = call.key if durability.stored else ""
         beginning, holds = await self._begin(request, definition, context, parent)
         opened, live = await self._engine.submit(*beginning, holds)
@@ -195,8 +194,3 @@ class ProcessingInstructor:
         now_us = self._now_us()
         command = Command(now_us, Action.TERMINATE, now_us, actor=current().actor, comment="deleted with force")
         await self._engine.deliver(session_id, tenant, command)
-
-
-def _check(definition: Definition, request: pb.PostWorkflowExecuteRequest) -> list[str]:
-    """Warnings about the parameters of a request. Raises CoordinatorError: FIELD_*."""
-    return parameter_values(definition.workflow, request)[1]

@@ -19,7 +19,7 @@ class Repeatable(Protocol):
 
     request_id: str
 
-    def SerializeToString(self, deterministic: bool = False) -> bytes: ...
+    def SerializeToString(self, *, deterministic: bool = False) -> bytes: ...
 
 
 class Repeats:

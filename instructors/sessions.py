@@ -10,12 +10,12 @@ from coordinator.processing.v1 import processing_pb2 as pb
 from instructors.views import event_of, row_view, session_of, steps_of
 from processing_service.engine.base import Engine
 from processing_service.engine.managers.sessions import SessionManager
-from processing_service.wire.pages import make_token, page_size, read_token
 from processing_service.engine.records import Plan, Record, SessionState
 from processing_service.engine.state import State, initial, restore
 from processing_service.engine.store.base import ArtifactStore, SessionFilter, SessionRow, SessionStore
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import Code, CoordinatorError
+from processing_service.wire.pages import make_token, page_size, read_token
 
 
 class SessionReader:

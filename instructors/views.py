@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from coordinator.payload.v1.payload_pb2 import Artifact
 from coordinator.processing.v1.processing_pb2 import CallReceipt, Session, SessionEvent, StepStatus, WaitReason
 from google.protobuf.timestamp_pb2 import Timestamp
-from processing_service.engine.definitions import Definition
 
+from processing_service.engine.definitions import Definition
 from processing_service.engine.faults import failure_of
 from processing_service.engine.records import Kind, Output, Record, SessionState, StepState, step_key
 from processing_service.engine.state import State, Step
@@ -23,7 +23,7 @@ def session_of(start: SessionStart, state: State, result: bytes, now_us: int, ow
     session.session_id = start.session_id
     session.workflow_id = start.workflow_id
     session.workflow_digest = start.definition_digest.hex()
-    session.state = state.state
+    session.state = state.state  # type: ignore[assignment]  # the numbers are the contract's
     session.attempt = state.attempt
     session.priority = start.priority
     session.admission_class = start.admission_class  # type: ignore[assignment]  # the numbers are the contract's

@@ -41,10 +41,9 @@ class SessionContext:
         """The workflow that it runs."""
         return self.definition.workflow.workflow_id
 
-    @property
-    def operations(self) -> tuple[str, ...]:
-        """The operation of each step."""
-        return self.definition.operations
+    def operation(self, step: int) -> str:
+        """The operation of a step, `domain.rpc_in_snake_case`."""
+        return self.definition.steps[step].operation.operation
 
 
 class StepCall(NamedTuple):

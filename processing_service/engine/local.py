@@ -73,7 +73,7 @@ class EngineLimits:
 class SessionEnd(Protocol):
     """Cleans up behind a session: what it opened in the domains; None if there is nothing."""
 
-    def __call__(self, context: SessionContext) -> Coroutine[None, None, None] | None:
+    def __call__(self, context: SessionContext, /) -> Coroutine[None, None, None] | None:
         """Called once a session has ended, however it ended."""
 
 

@@ -49,7 +49,7 @@ class Observer:
             StepEnded(
                 context.session_id,
                 call.key,
-                context.operations[call.step],
+                context.operation(call.step),
                 state.name,
                 call.attempt,
                 seconds,

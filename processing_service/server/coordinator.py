@@ -7,11 +7,16 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
 import grpc
-from coordinator.processing.v1.processing_pb2 import DESCRIPTOR
+from coordinator.processing.v1.processing_pb2 import (
+    DESCRIPTOR,
+    PostWorkflowExecuteRequest,
+    PostWorkflowExecuteResponse,
+)
 from coordinator.processing.v1.processing_pb2_grpc import (
     ProcessingServiceServicer,
     add_ProcessingServiceServicer_to_server,
@@ -21,7 +26,7 @@ from instructors.artifacts import MAX_BYTES, THRESHOLD_BYTES, ArtifactInstructor
 from instructors.commands import CommandInstructor
 from instructors.contract import ContractInstructor
 from instructors.dispatch import Dispatch
-from instructors.domain_list import DomainInstructor
+from instructors.domain_list import DomainInstructor, HealthOf
 from instructors.domains import CONTRACT, Domain, Domains
 from instructors.processing import ProcessingInstructor
 from instructors.registry import Instructors
@@ -30,6 +35,7 @@ from instructors.sessions import SessionReader
 from instructors.watching import SessionWatch
 from instructors.workflows import WorkflowInstructor
 from processing_service.config import Settings
+from processing_service.engine.base import StepCall
 from processing_service.engine.ids import TimeOrderedIds
 from processing_service.engine.local import LocalEngine
 from processing_service.engine.managers.sessions import MAX_DEPTH, SessionManager
@@ -41,9 +47,8 @@ from processing_service.rpc.unserved import answer_unserved
 from processing_service.server.hosting import Hosting
 from processing_service.wire.channels import InProcessChannel
 from processing_service.wire.errors import CoordinatorError
-from processing_service.wire.telemetry.hooks import CommitEnded, Telemetry
+from processing_service.wire.telemetry.hooks import CommitEnded, LegacyName, Telemetry
 
-SERVICE: Final = CONTRACT["processing"].full_name
 _SWEEP_S: Final = 600.0
 """How often artifacts that nobody needs are looked for, in seconds."""
 _SWITCH_INTERVAL_S: Final = 0.0005
@@ -62,7 +67,14 @@ class Coordinator:
         CoordinatorError: STORE_LOCKED, STORE_TOO_NEW, STORE_READ_ONLY, STORE_FULL.
     """
 
-    def __init__(self, settings: Settings, hosting: Hosting, telemetry: Telemetry, stack: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        hosting: Hosting,
+        health_of: HealthOf,
+        telemetry: Telemetry,
+        stack: AsyncExitStack,
+    ) -> None:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         self._stack, self._telemetry = stack, telemetry
         self.store = SqliteStore(settings.store, self._committed)
@@ -78,27 +90,27 @@ class Coordinator:
         dispatch = Dispatch(
             instructors,
             self.store.artifacts,
-            start_child=lambda *call: processing.start_child(*call),
-            trace=telemetry.child,
+            self._start_child,
+            now_us,
+            telemetry.child if telemetry.tracing is not None else None,
         )
         self.engine = LocalEngine(
             self.store.sessions, dispatch, sessions.revive, now_us, Observer(telemetry), dispatch.closed
         )
         reader = SessionReader(self.store.sessions, sessions, self.engine, self.store.artifacts, now_us, owner)
-        processing = ProcessingInstructor(
+        self._processing = ProcessingInstructor(
             workflows, sessions, self.engine, artifacts, repeats, reader, self.store, now_us, owner
         )
         self._watch = SessionWatch(self.store.sessions, reader, self.engine)
-        self.domains = DomainInstructor(domains, instructors)
-        self._servicer = ProcessingServicer(
+        self._servicer = ProcessingServicer(  # type: ignore[abstract]  # rpc/unserved.py answers the rest
             UseCases(
                 workflows=WorkflowInstructor(workflows, domains, repeats),
-                processing=processing,
+                processing=self._processing,
                 sessions=reader,
                 watch=self._watch,
                 artifacts=artifacts,
-                commands=CommandInstructor(instructors),
-                domains=self.domains,
+                commands=CommandInstructor(instructors, self.store.artifacts, _tell_legacy(telemetry)),
+                domains=DomainInstructor(instructors, health_of),
                 contract=ContractInstructor(_FEATURES, _limits(settings)),
             )
         )
@@ -118,12 +130,14 @@ class Coordinator:
             self._stack.callback(task.cancel)
         return recovered
 
+    async def _start_child(self, call: StepCall, request: PostWorkflowExecuteRequest) -> PostWorkflowExecuteResponse:
+        return await self._processing.start_child(call, request)
+
     async def drain(self, grace: float) -> None:
         """Ends watches at once and sessions within a grace, in seconds; the others are taken up at the next start."""
         self._watch.close()
         await self.engine.drain(grace)
 
-    @property
     def well(self) -> bool:
         """True while the store takes what is written."""
         return self.store.error is None
@@ -145,6 +159,10 @@ _FEATURES: Final = (
     "watch",
     "workflows",
 )
+
+
+def _tell_legacy(telemetry: Telemetry) -> Callable[[str, str], None]:
+    return lambda field, spelling: telemetry.emit(LegacyName(field, spelling))
 
 
 def _limits(settings: Settings) -> dict[str, int]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import grpc
 from coordinator.processing.v1.processing_pb2 import DomainHealth
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from processing_service.server.coordinator import SERVICE, Coordinator
 from processing_service.server.hosting import Hosting, service_name
 from processing_service.wire.health import Health
+
+SERVICE: Final = service_name("processing")
 
 PERIOD_S: Final = 1.0
 """How often domains are asked, in seconds."""
@@ -21,33 +23,33 @@ _PATIENCE_S: Final = 2.0
 
 
 class Monitor:
-    """Asks remote domains how they are, and tells the coordinator's health.
+    """Asks remote domains how they are, and says whether the coordinator serves.
 
     Args:
-        hosting: the domains.
-        coordinator: None where there is none in this process.
+        health: of this process; told of the coordinator.
     """
 
-    def __init__(self, health: Health, hosting: Hosting, coordinator: Coordinator | None) -> None:
-        self._health, self._coordinator = health, coordinator
+    def __init__(self, hosting: Hosting, health: Health) -> None:
+        self._health = health
         remote = [name for name in hosting.channels if hosting.address(name) is not None]
-        self._stubs = {name: HealthStub(hosting.channels[name]) for name in remote}
-        self.seen: dict[str, DomainHealth.ValueType] = dict.fromkeys(remote, DomainHealth.DOMAIN_HEALTH_UNSPECIFIED)
-        """How each remote domain was when it was last asked."""
+        self._stubs: dict[str, Any] = {name: HealthStub(hosting.channels[name]) for name in remote}
+        self._seen: dict[str, DomainHealth.ValueType] = dict.fromkeys(remote, DomainHealth.DOMAIN_HEALTH_UNSPECIFIED)
 
-    async def run(self) -> None:
+    def of(self, domain: str) -> DomainHealth.ValueType:
+        """How a domain was when it was last asked; an embedded one serves while this process does."""
+        return self._seen.get(domain, DomainHealth.DOMAIN_HEALTH_SERVING)
+
+    async def run(self, well: Callable[[], bool]) -> None:
         """Looks every second until it is cancelled."""
         while True:
-            await self.look()
+            await self.look(well)
             await asyncio.sleep(PERIOD_S)
 
-    async def look(self) -> None:
-        """Asks once."""
-        if self._coordinator is None:
-            return
+    async def look(self, well: Callable[[], bool]) -> None:
+        """Asks once; the coordinator serves if all domains do and `well` says that its store takes what is written."""
         await asyncio.gather(*(self._ask(domain) for domain in self._stubs))
-        serving = all(seen == DomainHealth.DOMAIN_HEALTH_SERVING for seen in self.seen.values())
-        self._health.set(SERVICE, serving and self._coordinator.well)
+        serving = all(seen == DomainHealth.DOMAIN_HEALTH_SERVING for seen in self._seen.values())
+        self._health.set(SERVICE, serving and well())
 
     async def _ask(self, domain: str) -> None:
         request = health_pb2.HealthCheckRequest(service=service_name(domain))
@@ -60,4 +62,4 @@ class Monitor:
         else:
             serving = reply.status == health_pb2.HealthCheckResponse.SERVING
             seen = DomainHealth.DOMAIN_HEALTH_SERVING if serving else DomainHealth.DOMAIN_HEALTH_NOT_SERVING
-        self.seen[domain] = seen
+        self._seen[domain] = seen

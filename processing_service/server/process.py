@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from processing_service.config import Settings
-from processing_service.server.coordinator import SERVICE, Coordinator
+from processing_service.server.coordinator import Coordinator
 from processing_service.server.hosting import DOMAINS, Hosting, service_name
-from processing_service.server.monitor import Monitor
+from processing_service.server.monitor import SERVICE, Monitor
 from processing_service.wire.channels import DOMAIN_MESSAGE_LIMIT
 from processing_service.wire.health import Health
 from processing_service.wire.interceptors.auth import Auth
@@ -58,27 +58,28 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         telemetry = observed.telemetry
         names = (settings.only,) if settings.only else (_COORDINATOR, *DOMAINS)
         hosting = Hosting(settings, names, telemetry, stack)
-        coordinator = Coordinator(settings, hosting, telemetry, stack) if _COORDINATOR in names else None
-        services = [service_name(name) for name in hosting.hosted] + ([SERVICE] if coordinator else [])
+        services = [service_name(name) for name in hosting.hosted] + ([SERVICE] if _COORDINATOR in names else [])
         health = Health(services)
+        monitor = Monitor(hosting, health)
+        coordinator = None
+        if _COORDINATOR in names:
+            coordinator = Coordinator(settings, hosting, monitor.of, telemetry, stack)
         edge = Edge(telemetry, limits=settings.deadlines, auth=Auth(settings.tokens) if settings.tokens else None)
         listener = Listener(_listener_settings(settings), edge, health)
         hosting.add_to(listener.server)
         recovered = 0
+        for name in hosting.hosted:
+            health.set(service_name(name), serving=True)
         if coordinator is not None:
             coordinator.add_to(listener.server)
             recovered = await coordinator.start()
-        for name in hosting.hosted:
-            health.set(service_name(name), serving=True)
-        monitor = Monitor(health, hosting, coordinator)
-        await monitor.look()
-        watching = asyncio.ensure_future(monitor.run())
-        stack.callback(watching.cancel)
+            await monitor.look(coordinator.well)
+            watching = asyncio.ensure_future(monitor.run(coordinator.well))
+            stack.callback(watching.cancel)
         await listener.start(services)
         try:
             yield Running(listener.address, observed.metrics_address, recovered)
         finally:
-            watching.cancel()
             await _drain(listener, coordinator, settings.drain_grace)
 
 

@@ -11,7 +11,7 @@ import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Session, Workflow
 
-from processing_service.engine.base import Progress, Resolution, SessionContext, StepCall
+from processing_service.engine.base import OperationType, Progress, Resolution, SessionContext, StepCall
 from processing_service.engine.decide import Command
 from processing_service.engine.live import Live
 from processing_service.engine.local import LocalEngine
@@ -131,7 +131,11 @@ class Names:
     """All that the engine reads of a definition."""
 
     workflow = Workflow(workflow_id="wf")
-    operations = ("test.call",) * 3
+    operation = OperationType("test.call", Workflow.DESCRIPTOR, Workflow.DESCRIPTOR, True, True)
+
+    @property
+    def steps(self) -> tuple[Names, ...]:
+        return (self,) * 3
 
 
 def now_us() -> int:

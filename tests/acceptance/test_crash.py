@@ -1,0 +1,89 @@
+"""A session survives kill -9 of every process and finishes after the restart, each result recorded once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from coordinator.processing.v1 import processing_pb2 as pb
+
+from processing_service.client import CoordinatorClient
+from tests.acceptance.processes import topology
+
+ROOT = Path(__file__).parents[2]
+SESSIONS = 10
+
+
+async def put(client: CoordinatorClient, name: str) -> None:
+    source = (ROOT / "examples" / "workflows" / f"{name}.yaml").read_text(encoding="utf-8")
+    await client.put_processing_workflow(source)
+
+
+async def ended(client: CoordinatorClient, session_id: str) -> pb.Session:
+    async for _ in client.watch_session(session_id):
+        pass
+    return (await client.get_processing_session(session_id)).session
+
+
+async def results(client: CoordinatorClient, session_id: str) -> Counter[str]:
+    """How often each result was recorded."""
+    events = client.get_processing_session_events(session_id)
+    return Counter(
+        f"{event.step_id}[{event.item_index}]" if event.HasField("item_index") else event.step_id
+        async for event in events
+        if event.kind == pb.EVENT_KIND_STEP_SUCCEEDED
+    )
+
+
+@pytest.mark.parametrize("kind", ["embedded", "tcp"])
+async def test_ten_sessions_survive_a_kill_in_the_middle(kind: str, tmp_path: Path) -> None:
+    """All were acknowledged, so all finish; no result is recorded twice."""
+    async with topology(kind, tmp_path, tmp_path / "models") as servers:
+        async with servers.client() as client:
+            await put(client, "three-echoes")
+            for number in range(SESSIONS):
+                parameters = {"text": f"page {number}", "delay_seconds": "0.15s"}
+                await client.post_workflow_execute("three-echoes", parameters, session_id=f"s{number}", background=True)
+            await _until_some_step_ended(client)
+        await servers.kill()
+        await servers.start()
+
+        async with servers.client() as client:
+            sessions = await asyncio.gather(*(ended(client, f"s{number}") for number in range(SESSIONS)))
+            assert [session.state for session in sessions] == [pb.SESSION_STATE_SUCCEEDED] * SESSIONS
+            assert [session.outputs["text"] for session in sessions] == [f"page {number}" for number in range(SESSIONS)]
+            for number in range(SESSIONS):
+                assert await results(client, f"s{number}") == {"first": 1, "second": 1, "third": 1}
+
+
+async def _until_some_step_ended(client: CoordinatorClient) -> None:
+    async for update in client.watch_session("s0", 0):
+        if update.event.kind == pb.EVENT_KIND_STEP_SUCCEEDED:
+            return
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["embedded", "unix", "tcp"])
+async def test_reading_pages_survives_a_kill_in_the_middle(kind: str, tmp_path: Path, model_repository: Path) -> None:
+    """read-text over ten pages with real models, in each topology."""
+    pages = sorted((ROOT / "examples" / "pages").glob("*.[pj][np]g"))[:SESSIONS]
+    async with topology(kind, tmp_path, model_repository) as servers:
+        async with servers.client() as client:
+            await put(client, "read-text")
+            for page in pages:
+                await client.post_workflow_execute("read-text", {"page": page}, session_id=page.stem, background=True)
+            async for update in client.watch_session(pages[0].stem, 0):
+                if update.event.step_id == "crops" and update.event.kind == pb.EVENT_KIND_STEP_SUCCEEDED:
+                    break
+        await servers.kill()
+        await servers.start()
+
+        async with servers.client() as client:
+            sessions = await asyncio.gather(*(ended(client, page.stem) for page in pages))
+            assert [session.state for session in sessions] == [pb.SESSION_STATE_SUCCEEDED] * len(pages)
+            for session in sessions:
+                assert set((await results(client, session.session_id)).values()) == {1}
+                picture = await client.outputs_of(session).read("annotated")
+                assert picture.startswith(b"\x89PNG")
