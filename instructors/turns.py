@@ -26,6 +26,11 @@ class Turns:
         """Calls that wait."""
         return len(self._waiting)
 
+    @property
+    def full(self) -> bool:
+        """True if the next call has to wait."""
+        return self.out >= self.limit
+
     def take(self) -> bool:
         """Takes a turn if there is one; give it back with `leave`."""
         if self.out < self.limit:

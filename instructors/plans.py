@@ -1,0 +1,93 @@
+"""Definitions as the dispatch carries them out: each step with its operation and what its request may need."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+from google.protobuf.descriptor import Descriptor
+
+from instructors.domains import Domains, Operation
+from instructors.model import PINNED
+from instructors.payloads import carries_data
+from processing_service.engine.definitions import CompiledStep, Definition
+
+CHILD: Final = "processing.post_workflow_execute"
+"""The operation that is a session of its own."""
+
+_FOREVER: Final = float("inf")
+_KEPT: Final = 512
+"""Definitions that are kept."""
+
+
+class PlannedStep(NamedTuple):
+    """A step and how it is called."""
+
+    compiled: CompiledStep
+    step_id: str
+    operation: Operation
+    max_queued: float
+    """Seconds that a call may wait for its turn."""
+    needs: tuple[int, ...]
+    """Steps whose results its bindings read, by index."""
+    pins: tuple[str, ...]
+    """Fields of its request that a pinned model fills."""
+    takes_data: bool
+    """True if its request can hold references whose content has to be put in."""
+    is_child: bool
+
+
+class Planned(NamedTuple):
+    """A definition and its steps."""
+
+    definition: Definition
+    steps: tuple[PlannedStep, ...]
+    output_needs: tuple[int, ...]
+    """Steps whose results the outputs read, by index."""
+    has_children: bool
+    """True if results may hold references to artifacts."""
+
+
+class Plans:
+    """Plans definitions, once each."""
+
+    def __init__(self, domains: Domains) -> None:
+        self._domains = domains
+        self._planned: OrderedDict[int, Planned] = OrderedDict()
+
+    def of(self, definition: Definition) -> Planned:
+        """The plan. Raises CoordinatorError: OPERATION_NOT_FOUND."""
+        planned = self._planned.get(id(definition))
+        if planned is None:
+            planned = self._planned[id(definition)] = self._plan(definition)
+            if len(self._planned) > _KEPT:
+                self._planned.popitem(last=False)
+        return planned
+
+    def _plan(self, definition: Definition) -> Planned:
+        indices = {step.step_id: index for index, step in enumerate(definition.workflow.steps)}
+        steps = tuple(
+            self._step(compiled, index, definition, indices) for index, compiled in enumerate(definition.steps)
+        )
+        output_needs = tuple(indices[name] for name in sorted(definition.outputs.steps))
+        return Planned(definition, steps, output_needs, any(step.is_child for step in steps))
+
+    def _step(self, compiled: CompiledStep, index: int, definition: Definition, indices: dict[str, int]) -> PlannedStep:
+        written = definition.workflow.steps[index]
+        operation = self._domains.operation(written.operation)
+        is_child = operation.name == CHILD
+        return PlannedStep(
+            compiled=compiled,
+            step_id=written.step_id,
+            operation=operation,
+            max_queued=written.max_queued.ToMicroseconds() / 1e6 if written.HasField("max_queued") else _FOREVER,
+            needs=tuple(indices[name] for name in sorted(compiled.needs)),
+            pins=_pins(operation.kind.request),
+            takes_data=carries_data(operation.kind.request) and not is_child,
+            is_child=is_child,
+        )
+
+
+def _pins(request: Descriptor) -> tuple[str, ...]:
+    fields = request.fields_by_name
+    return tuple(name for name in PINNED if name in fields) if "model_id" in fields else ()
