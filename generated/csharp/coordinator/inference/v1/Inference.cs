@@ -3946,7 +3946,8 @@ namespace Coordinator.Inference.V1 {
         = pb::FieldCodec.ForString(42);
     private readonly pbc::RepeatedField<string> outputNames_ = new pbc::RepeatedField<string>();
     /// <summary>
-    /// Outputs wanted, by name in the model file; empty = all, or those that have a reduction.
+    /// Outputs wanted, by name in the model file; empty = all, or those that have a reduction. The single output of a model
+    /// may also be asked for as `output`, here and in reductions.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -4298,7 +4299,7 @@ namespace Coordinator.Inference.V1 {
         = new pbc::MapField<string, global::Coordinator.Payload.V1.Tensor>.Codec(pb::FieldCodec.ForString(10, ""), pb::FieldCodec.ForMessage(18, global::Coordinator.Payload.V1.Tensor.Parser), 10);
     private readonly pbc::MapField<string, global::Coordinator.Payload.V1.Tensor> outputs_ = new pbc::MapField<string, global::Coordinator.Payload.V1.Tensor>();
     /// <summary>
-    /// Outputs by name; the single output of a model that is not reduced is also reached as `output` by its own name.
+    /// Outputs by name; the single output of a model is named `output` if it was asked for by that name.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]

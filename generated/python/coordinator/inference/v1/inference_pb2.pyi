@@ -510,7 +510,9 @@ class PostInferenceExecuteRequest(_message.Message):
 
     @_builtins.property
     def output_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Outputs wanted, by name in the model file; empty = all, or those that have a reduction."""
+        """Outputs wanted, by name in the model file; empty = all, or those that have a reduction. The single output of a model
+        may also be asked for as `output`, here and in reductions.
+        """
 
     @_builtins.property
     def reductions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reduction]:
@@ -577,7 +579,7 @@ class PostInferenceExecuteResponse(_message.Message):
     """Requests that ran in the same batch, from 1."""
     @_builtins.property
     def outputs(self) -> _containers.MessageMap[_builtins.str, _payload_pb2.Tensor]:
-        """Outputs by name; the single output of a model that is not reduced is also reached as `output` by its own name."""
+        """Outputs by name; the single output of a model is named `output` if it was asked for by that name."""
 
     @_builtins.property
     def queued(self) -> _duration_pb2.Duration:

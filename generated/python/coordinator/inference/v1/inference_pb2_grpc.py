@@ -126,9 +126,10 @@ class InferenceServiceServicer(object):
     def PostInferenceExecute(self, request, context):
         """Runs a model once: checks the inputs, loads the model if need be, holds it for the run, reduces the outputs.
         A cancelled call stops the run. Safe to repeat.
-        Errors: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (TENSOR_INVALID, FIELD_UNKNOWN), FAILED_PRECONDITION
-        (MODEL_INVALID), RESOURCE_EXHAUSTED (MODEL_BUDGET_EXCEEDED, MODEL_OUT_OF_MEMORY, PAYLOAD_TOO_LARGE,
-        SERVER_OVERLOADED), INTERNAL (MODEL_RUN_FAILED).
+        Errors: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (TENSOR_INVALID, FIELD_UNKNOWN, FIELD_REQUIRED, FIELD_INVALID,
+        FIELD_CONFLICT, DIGEST_MISMATCH), FAILED_PRECONDITION (MODEL_INVALID), RESOURCE_EXHAUSTED (MODEL_BUDGET_EXCEEDED,
+        MODEL_OUT_OF_MEMORY, PAYLOAD_TOO_LARGE, SERVER_OVERLOADED), CANCELLED (CANCELLED: its inference session was deleted),
+        INTERNAL (MODEL_RUN_FAILED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

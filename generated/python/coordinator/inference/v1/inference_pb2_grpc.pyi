@@ -50,9 +50,10 @@ class InferenceServiceStub:
     PostInferenceExecute: _grpc.UnaryUnaryMultiCallable[_inference_pb2.PostInferenceExecuteRequest, _inference_pb2.PostInferenceExecuteResponse]
     """Runs a model once: checks the inputs, loads the model if need be, holds it for the run, reduces the outputs.
     A cancelled call stops the run. Safe to repeat.
-    Errors: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (TENSOR_INVALID, FIELD_UNKNOWN), FAILED_PRECONDITION
-    (MODEL_INVALID), RESOURCE_EXHAUSTED (MODEL_BUDGET_EXCEEDED, MODEL_OUT_OF_MEMORY, PAYLOAD_TOO_LARGE,
-    SERVER_OVERLOADED), INTERNAL (MODEL_RUN_FAILED).
+    Errors: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (TENSOR_INVALID, FIELD_UNKNOWN, FIELD_REQUIRED, FIELD_INVALID,
+    FIELD_CONFLICT, DIGEST_MISMATCH), FAILED_PRECONDITION (MODEL_INVALID), RESOURCE_EXHAUSTED (MODEL_BUDGET_EXCEEDED,
+    MODEL_OUT_OF_MEMORY, PAYLOAD_TOO_LARGE, SERVER_OVERLOADED), CANCELLED (CANCELLED: its inference session was deleted),
+    INTERNAL (MODEL_RUN_FAILED).
     """
     PostInferenceLoad: _grpc.UnaryUnaryMultiCallable[_inference_pb2.PostInferenceLoadRequest, _inference_pb2.PostInferenceLoadResponse]
     """Makes a model resident; concurrent loads of a model are one load. Replies when it is resident.
@@ -88,9 +89,10 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     PostInferenceExecute: _aio.UnaryUnaryMultiCallable[_inference_pb2.PostInferenceExecuteRequest, _inference_pb2.PostInferenceExecuteResponse]  # type: ignore[assignment]
     """Runs a model once: checks the inputs, loads the model if need be, holds it for the run, reduces the outputs.
     A cancelled call stops the run. Safe to repeat.
-    Errors: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (TENSOR_INVALID, FIELD_UNKNOWN), FAILED_PRECONDITION
-    (MODEL_INVALID), RESOURCE_EXHAUSTED (MODEL_BUDGET_EXCEEDED, MODEL_OUT_OF_MEMORY, PAYLOAD_TOO_LARGE,
-    SERVER_OVERLOADED), INTERNAL (MODEL_RUN_FAILED).
+    Errors: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (TENSOR_INVALID, FIELD_UNKNOWN, FIELD_REQUIRED, FIELD_INVALID,
+    FIELD_CONFLICT, DIGEST_MISMATCH), FAILED_PRECONDITION (MODEL_INVALID), RESOURCE_EXHAUSTED (MODEL_BUDGET_EXCEEDED,
+    MODEL_OUT_OF_MEMORY, PAYLOAD_TOO_LARGE, SERVER_OVERLOADED), CANCELLED (CANCELLED: its inference session was deleted),
+    INTERNAL (MODEL_RUN_FAILED).
     """
     PostInferenceLoad: _aio.UnaryUnaryMultiCallable[_inference_pb2.PostInferenceLoadRequest, _inference_pb2.PostInferenceLoadResponse]  # type: ignore[assignment]
     """Makes a model resident; concurrent loads of a model are one load. Replies when it is resident.
@@ -159,9 +161,10 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inference_pb2.PostInferenceExecuteResponse, _abc.Awaitable[_inference_pb2.PostInferenceExecuteResponse]]:
         """Runs a model once: checks the inputs, loads the model if need be, holds it for the run, reduces the outputs.
         A cancelled call stops the run. Safe to repeat.
-        Errors: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (TENSOR_INVALID, FIELD_UNKNOWN), FAILED_PRECONDITION
-        (MODEL_INVALID), RESOURCE_EXHAUSTED (MODEL_BUDGET_EXCEEDED, MODEL_OUT_OF_MEMORY, PAYLOAD_TOO_LARGE,
-        SERVER_OVERLOADED), INTERNAL (MODEL_RUN_FAILED).
+        Errors: NOT_FOUND (MODEL_NOT_FOUND), INVALID_ARGUMENT (TENSOR_INVALID, FIELD_UNKNOWN, FIELD_REQUIRED, FIELD_INVALID,
+        FIELD_CONFLICT, DIGEST_MISMATCH), FAILED_PRECONDITION (MODEL_INVALID), RESOURCE_EXHAUSTED (MODEL_BUDGET_EXCEEDED,
+        MODEL_OUT_OF_MEMORY, PAYLOAD_TOO_LARGE, SERVER_OVERLOADED), CANCELLED (CANCELLED: its inference session was deleted),
+        INTERNAL (MODEL_RUN_FAILED).
         """
 
     @_abc_1.abstractmethod
