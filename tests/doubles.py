@@ -83,6 +83,7 @@ class FakeCoordinator(rpc.ProcessingServiceServicer):
         if state == pb.SESSION_STATE_FAILED:
             session.failure.CopyFrom(_failure())
         if state == pb.SESSION_STATE_SUCCEEDED:
+            session.steps[0].state = pb.STEP_STATE_SUCCEEDED
             self.tell(session_id, pb.EVENT_KIND_STEP_SUCCEEDED, "read")
         self.tell(session_id, pb.EVENT_KIND_SESSION_ENDED)
 
@@ -218,7 +219,7 @@ class FakeCoordinator(rpc.ProcessingServiceServicer):
             outputs=request.parameters,
             payloads=request.payloads,
             labels=request.labels,
-            steps=[pb.StepStatus(step_id="read", operation="postprocessing.post_postprocessing_execute")],
+            steps=[pb.StepStatus(step_id="read", state=pb.STEP_STATE_RUNNING, attempt=1, operation="model.get_model")],
         )
         session.created_at.FromSeconds(1_790_000_000)
         self.sessions[session_id], self.events[session_id] = session, []

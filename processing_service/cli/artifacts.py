@@ -13,8 +13,8 @@ app = typer.Typer(no_args_is_help=True, help="Stored content, by digest.")
 @verb(app, "get")
 async def get(
     call: Call,
-    digest: Annotated[str, typer.Argument(help="SHA-256 of the content.")],
-    file: Annotated[Path, typer.Argument(help="Where to write it; - is standard output.")],
+    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="SHA-256 of the content.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; - is standard output.")],
 ) -> None:
     """Fetches content; its digest is checked."""
     if str(file) == "-":
@@ -29,7 +29,7 @@ async def get(
 @verb(app, "put")
 async def put(
     call: Call,
-    file: Annotated[Path, typer.Argument(help="File to store.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to store.")],
     media_type: Annotated[str, typer.Option("--media-type", help="[default: by the file's name]")] = "",
 ) -> None:
     """Stores the content of a file and prints its digest."""

@@ -10,7 +10,9 @@ from processing_service.cli.verbs import Call
 
 async def command(
     call: Call,
-    operation: Annotated[str, typer.Argument(help="Such as model.get_model; none lists all.")] = "",
+    operation: Annotated[
+        str, typer.Argument(metavar="[OPERATION]", help="Such as model.get_model; none lists all.")
+    ] = "",
     parameters: Annotated[
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE...", help="The request by field path; key=@file is the content of a file."),

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.processing.v1 import processing_pb2 as pb
-from google.protobuf.json_format import MessageToDict
 
 from processing_service.cli.output import Column
 from processing_service.cli.tables import content
 from processing_service.cli.verbs import Call
 from processing_service.client import Outputs
+from processing_service.client.values import from_struct
 
 _COLUMNS = (
     Column("operation", lambda operation: operation.operation),
@@ -52,6 +52,6 @@ async def _save(call: Call, reply: pb.PostCommandExecuteResponse, folder: Path) 
 
 
 def _lines(reply: pb.PostCommandExecuteResponse) -> Iterator[str]:
-    yield json.dumps(MessageToDict(reply.result), indent=2, ensure_ascii=False)
+    yield json.dumps(from_struct(reply.result), indent=2, ensure_ascii=False, sort_keys=True)
     for name, datum in sorted(reply.payloads.items()):
         yield f"{name}: {content(datum)}"

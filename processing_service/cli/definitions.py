@@ -13,15 +13,32 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 async def check(call: Call, source: str, *, server: bool) -> tuple[pb.Workflow, list[str]]:
-    """The normalised workflow with its digest, and warnings. Raises CoordinatorError WORKFLOW_INVALID."""
-    reply = await call.client.put_processing_workflow(source, validate_only=True)
-    return reply.workflow, [f"warning: {warning}" for warning in reply.warnings]
+    """The normalised workflow with its digest, and what its writer should mend.
+
+    Args:
+        server: let the server check, which may know more domains than the contract has.
+
+    Raises:
+        CoordinatorError: WORKFLOW_INVALID.
+    """
+    if server:
+        reply = await call.client.put_processing_workflow(source, validate_only=True)
+        return reply.workflow, list(reply.warnings)
+    return compile_here(source)
+
+
+def compile_here(source: str) -> tuple[pb.Workflow, list[str]]:
+    """As `check`, by the domains of the contract."""
+    from instructors.domains import Domains
+    from processing_service.engine.definitions import parse_definition
+
+    definition, warnings = parse_definition(source, Domains.of_contract())
+    return definition.workflow, warnings
 
 
 async def find(call: Call, name: str) -> pb.Workflow:
-    """The workflow of that name, or the one that a file of that name defines."""
+    """The workflow that a file of that name defines, or that the server has."""
     path = Path(name)
     if path.suffix in _SUFFIXES:
-        source = await asyncio.to_thread(path.read_text, encoding="utf-8")
-        return (await check(call, source, server=False))[0]
+        return compile_here(await asyncio.to_thread(path.read_text, encoding="utf-8"))[0]
     return (await call.client.get_processing_workflow(name)).workflow

@@ -45,7 +45,7 @@ _NEXT: Final = {
     ErrorReason.ERROR_REASON_SESSION_NOT_FOUND: "`processing-service session list` shows what there is",
     ErrorReason.ERROR_REASON_MODEL_NOT_FOUND: "`processing-service model list` shows what there is",
     ErrorReason.ERROR_REASON_OPERATION_NOT_FOUND: "`processing-service command` shows what there is",
-    ErrorReason.ERROR_REASON_WORKFLOW_INVALID: "try the mended definition with `processing-service workflow validate`",
+    ErrorReason.ERROR_REASON_WORKFLOW_INVALID: "try it with `processing-service workflow validate FILE`",
     ErrorReason.ERROR_REASON_UNAUTHENTICATED: "name the file that holds your token with --token-file",
     ErrorReason.ERROR_REASON_PERMISSION_DENIED: "use a token that may do this with --token-file",
     ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED: "give it more time with --deadline, or run it with --background",

@@ -10,7 +10,7 @@ from processing_service.cli.verbs import Call, verb
 
 app = typer.Typer(no_args_is_help=True, help="The model repository, and what of it is in memory.")
 
-ModelId = Annotated[str, typer.Argument(help="Name of the model.")]
+ModelId = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 Version = Annotated[str, typer.Option("--version", help="Version of the model. [default: newest]")]
 
 
@@ -57,7 +57,7 @@ async def unload(
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="Folder with the files of the packages that hold models.")],
+    source: Annotated[Path, typer.Argument(metavar="FOLDER", help="Files of the packages that hold models.")],
     models: Annotated[Path | None, typer.Option("--models", help="Folder of the repository. [default: models]")] = None,
     config: ConfigFlag = None,
     output: OutputFlag = Format.TABLE,

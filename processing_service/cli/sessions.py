@@ -10,7 +10,7 @@ from processing_service.cli.verbs import Call, verb
 
 app = typer.Typer(no_args_is_help=True, help="Runs of workflows.")
 
-SessionId = Annotated[str, typer.Argument(help="Name of the session.")]
+SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="Name of the session.")]
 SaveFlag = Annotated[
     Path | None, typer.Option("--save", metavar="FOLDER", help="Write outputs that are files into this folder.")
 ]
@@ -22,7 +22,7 @@ MaxWaitFlag = Annotated[
 @verb(app, "start")
 async def start(
     call: Call,
-    workflow_id: Annotated[str, typer.Argument(help="Name of the workflow.")],
+    workflow_id: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of the workflow.")],
     parameters: Annotated[
         list[str] | None,
         typer.Argument(
@@ -124,7 +124,7 @@ async def watch(
 @verb(app, "delete")
 async def delete(
     call: Call,
-    session_ids: Annotated[list[str], typer.Argument(metavar="SESSION_ID...", help="Names of sessions.")],
+    session_ids: Annotated[list[str], typer.Argument(metavar="SESSION...", help="Names of sessions.")],
     force: Annotated[bool, typer.Option("--force", help="Terminate those that have not ended.")] = False,
 ) -> None:
     """Deletes sessions with their histories."""

@@ -10,10 +10,10 @@ from typing import Any
 from coordinator.model.v1 import model_pb2
 from coordinator.payload.v1.payload_pb2 import DataType, Datum
 from coordinator.processing.v1 import processing_pb2 as pb
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from processing_service.cli.output import Column, fact_lines, table_lines
+from processing_service.client.values import from_struct
 
 
 def model_columns(resident: Iterable[model_pb2.ResidentModel]) -> Sequence[Column]:
@@ -120,7 +120,7 @@ def session_lines(session: pb.Session) -> Iterator[str]:
 
 def output_lines(session: pb.Session) -> Iterator[str]:
     """A line for each output: its value as JSON, or what kind of content it is."""
-    for name, value in MessageToDict(session.outputs).items():
+    for name, value in sorted(from_struct(session.outputs).items()):
         yield f"  {name}: {json.dumps(value, ensure_ascii=False)}"
     for name, datum in sorted(session.payloads.items()):
         yield f"  {name}: {content(datum)}"

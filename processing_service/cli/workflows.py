@@ -10,7 +10,7 @@ from processing_service.cli.verbs import Call, verb
 
 app = typer.Typer(no_args_is_help=True, help="Workflow definitions.")
 
-WorkflowId = Annotated[str, typer.Argument(help="Name of the workflow.")]
+WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of the workflow.")]
 FileArgument = Annotated[
     typer.FileText, typer.Argument(metavar="FILE", help="Definition as YAML or JSON; - is standard input.")
 ]
@@ -52,8 +52,8 @@ async def validate(
     from processing_service.cli.definitions import check
 
     workflow, warnings = await check(call, file.read(), server=server)
-    steps = f"{len(workflow.steps)} steps"
-    call.output.one(workflow, [*warnings, f"{workflow.workflow_id} is valid: {steps}, digest {workflow.digest}"])
+    lines = [f"warning: {warning}" for warning in warnings]
+    call.output.one(workflow, [*lines, f"{workflow.workflow_id} is valid, digest {workflow.digest}"])
 
 
 @verb(app, "graph")

@@ -49,7 +49,7 @@ def to_struct(values: Mapping[str, Any]) -> Struct:
 
 def from_struct(struct: Struct) -> dict[str, Any]:
     """The Python values of a Struct; whole numbers are int."""
-    found: dict[str, Any] = MessageToDict(struct)
+    found: dict[str, Any] = _whole(MessageToDict(struct))
     return found
 
 
@@ -81,6 +81,14 @@ def to_timestamp(moment: datetime | None) -> Timestamp | None:
     timestamp = Timestamp()
     timestamp.FromDatetime(moment)
     return timestamp
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _plain(value: Any, path: str) -> Any:
