@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from coordinator.payload.v1.payload_pb2 import Artifact, Datum
+from coordinator.payload.v1.payload_pb2 import Artifact
 
 from processing_service.engine.expressions import Variable, compile_expression, to_cel
 from processing_service.engine.kinds import TENSOR, Base, Kind
 from processing_service.engine.paths import ABSENT, Lookup, Names, Path, Reader, Unfit, look_up, parse_path
-from processing_service.engine.values import content
+from processing_service.engine.values import as_datum, content
 
 _OPEN: Final = "${"
 _CLOSE: Final = "}"
@@ -89,6 +89,8 @@ def compile_binding(text: str, names: Names) -> Binding:
     """Compiles what stands inside `${...}`. Raises Unfit."""
     if not text:
         raise Unfit("a binding is empty")
+    if _OPEN in text:
+        raise Unfit("a binding is one expression; join text inside of it, as ${'page ' + parameters.name}")
     path = parse_path(text)
     if path is not None:
         lookup = look_up(path, names)
@@ -162,7 +164,8 @@ def _variable(variable: Variable) -> Read:
 
 
 def _opened(value: Any, scope: Scope) -> Any:
-    return content(value, scope.contents) if isinstance(value, Datum) else value
+    datum = as_datum(value)
+    return value if datum is None else content(datum, scope.contents)
 
 
 def _is_payload(lookup: Lookup) -> bool:
@@ -173,9 +176,10 @@ def _is_payload(lookup: Lookup) -> bool:
 
 def artifacts(value: Any, scope: Scope) -> Iterator[Artifact]:
     """The artifact whose content has to be in the scope before the value can be used as bytes or tensor."""
-    if isinstance(value, Datum) and value.WhichOneof("content") == "artifact":
-        if value.artifact.digest not in scope.contents:
-            yield value.artifact
+    datum = as_datum(value)
+    if datum is not None:
+        if datum.WhichOneof("content") == "artifact" and datum.artifact.digest not in scope.contents:
+            yield datum.artifact
     elif isinstance(value, list):
         for item in value:
             yield from artifacts(item, scope)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class CompiledStep:
     """A step that is ready to run."""
 
+    path: str
+    """Where it stands in the definition, such as `steps[1]`."""
     step_id: str
     operation: OperationType
     template: Template
@@ -78,7 +80,7 @@ class CompiledStep:
             raise self._failed(binding, field, fault) from None
 
     def _failed(self, binding: Binding | None, field: str, fault: Unfit) -> Exception:
-        return failed(f"step {self.step_id!r}", field, binding.text if binding else "", fault)
+        return failed(f"step {self.step_id!r}", f"{self.path}.{field}", binding.text if binding else "", fault)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
@@ -22,6 +21,8 @@ MAX_BYTES: Final = 1 << 20
 """Longest text of a definition, in bytes."""
 _MAX_VALUES: Final = 50_000
 _MAX_NESTING: Final = MAX_DEPTH + 8
+_TOO_DEEP: Final = f"values are nested deeper than {_MAX_NESTING}"
+_TOO_MANY: Final = f"holds more than {_MAX_VALUES} values"
 
 INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -48,20 +49,24 @@ _PROBLEMS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Source:
-    """A text that was read."""
+    """A text that was read.
 
-    values: dict[str, Any]
-    """What it says, by key."""
-    lines: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Line and column, from 1, by path with the keys as they were spelled."""
+    Args:
+        values: what it says, by key.
+        lines: line and column, from 1, by path with the keys as they were spelled.
+    """
+
+    def __init__(self, values: dict[str, Any], lines: dict[str, tuple[int, int]]) -> None:
+        self.values, self.lines = values, lines
+        self._places: dict[str, tuple[int, int]] = {}
 
     def where(self, path: str) -> str:
         """`line 12:5` for a path in proto names, or of what it stands in; empty if the text has no such place."""
-        places = {_spelled(known): place for known, place in self.lines.items()}
+        if not self._places:
+            self._places = {_spelled(known): place for known, place in self.lines.items()}
         while path:
-            place = places.get(_spelled(path))
+            place = self._places.get(_spelled(path))
             if place is not None:
                 return f"line {place[0]}:{place[1]}"
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
@@ -74,6 +79,7 @@ def read_source(text: str) -> Source:
     _check_size(text, faults)
     faults.check()
     source = _read_json(text, faults) if text.lstrip()[:1] == "{" else None
+    faults.check()
     if source is None:
         source = _read_yaml(text, faults)
     faults.check()
@@ -83,7 +89,7 @@ def read_source(text: str) -> Source:
 def _check_size(text: str, faults: Faults) -> None:
     if len(text) > MAX_BYTES or len(text.encode(errors="replace")) > MAX_BYTES:
         faults.add("source", f"longer than {MAX_BYTES} bytes; move what is large into artifacts or models")
-    elif not text.isprintable() and "\0" in text:
+    elif "\0" in text:
         faults.add("source", "holds a NUL character, so it is no text")
 
 
@@ -101,34 +107,35 @@ def _read_json(text: str, faults: Faults) -> Source | None:
     try:
         values = json.loads(text, object_pairs_hook=read_object, parse_constant=_refuse_constant)
     except RecursionError:
-        faults.add("source", f"values are nested deeper than {_MAX_NESTING}")
-        faults.check()
+        faults.add("source", _TOO_DEEP)
         return None
     except ValueError:
         return None
-    # The places come from the YAML reader, which takes nearly all JSON; it also finds what is doubled.
-    own = Faults()
-    places = _read_yaml(text, own)
-    if doubled and not own.violations:
-        own.add(doubled[0], "the key is given twice")
-    if doubled or _holds_surrogate(values):
-        own = own if doubled else Faults()
-        if not doubled:
-            own.add("source", "holds half of a surrogate pair, which is no character")
-        own.check()
-    return Source(values, places.lines)
+    if doubled:
+        faults.add("source", f"the key {doubled[0][:64]!r} is given twice in one object")
+    _check_values(values, faults)
+    # YAML takes nearly all JSON, so its reader knows the places; where it does not, faults have their path alone.
+    return Source(values, _read_yaml(text, Faults()).lines)
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def _holds_surrogate(values: Any) -> bool:
-    try:
-        json.dumps(values, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+def _check_values(values: Any, faults: Faults) -> None:
+    """Bounds of JSON; YAML is bounded while it is read."""
+    level, depth, count = [values], 0, 1
+    while level:
+        below: list[Any] = []
+        for value in level:
+            below += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        level, depth, count = below, depth + 1, count + len(below)
+    if depth > _MAX_NESTING:
+        faults.add("source", _TOO_DEEP)
+    elif count > _MAX_VALUES:
+        faults.add("source", _TOO_MANY)
+    elif re.search("[\ud800-\udfff]", json.dumps(values, ensure_ascii=False)):
+        faults.add("source", "holds half of a surrogate pair, which is no character")
 
 
 def _read_yaml(text: str, faults: Faults) -> Source:
@@ -204,7 +211,7 @@ class _Builder:
         elif level is not None and isinstance(level.values, dict) and level.key is None:
             self._fault(event, "a key must be text")
         elif len(self._levels) >= _MAX_NESTING:
-            self._fault(event, f"values are nested deeper than {_MAX_NESTING}")
+            self._fault(event, _TOO_DEEP)
         else:
             path = self._add(values, event)
             self._levels.append(_Level(values, path))
@@ -229,7 +236,7 @@ class _Builder:
         """Puts a value where it belongs; its path."""
         self._count += 1
         if self._count > _MAX_VALUES:
-            self._fault(event, f"holds more than {_MAX_VALUES} values")
+            self._fault(event, _TOO_MANY)
         if not self._levels:
             self.root = value
             return ""

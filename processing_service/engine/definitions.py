@@ -28,9 +28,11 @@ from processing_service.engine.definition_text import SERVER_FIELDS, digest, to_
 from processing_service.engine.kinds import BOOL, Base, Kind, fits, message_kind
 from processing_service.engine.outputs import Outputs, compile_outputs
 from processing_service.engine.parameters import PAYLOADS, Parameter, Parameters, parameter_of
-from processing_service.engine.paths import Names, Unfit, json_value
+from processing_service.engine.paths import ABSENT, Names, Unfit, json_value
 from processing_service.engine.records import Plan, RetryPlan, StepPlan
 from processing_service.engine.template_reader import OnLegacy, TemplateReader, ignore_legacy
+from processing_service.engine.templates import Template
+from processing_service.engine.values import plain
 from processing_service.wire.errors import CoordinatorError
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ __all__ = ["CompiledStep", "Definition", "compile_definition", "digest", "parse_
 
 EXECUTE: Final = "processing.post_workflow_execute"
 _MAX_PARALLEL: Final = 4
-_ANY_LIST: Final = Kind(Base.ANY, lists=1)
+_MAX_MESSAGE_BYTES: Final = 2 * MAX_BYTES
+_MAX_BINDINGS: Final = 2000
 
 
 def compile_definition(
@@ -94,9 +97,7 @@ class _Compiler:
 
     def definition(self) -> Definition:
         workflow, faults = self._workflow, self._faults
-        if workflow.ByteSize() > 2 * MAX_BYTES:
-            faults.add("workflow", f"longer than {2 * MAX_BYTES} bytes")
-            faults.check(workflow.workflow_id)
+        self._check_size()
         for name in SERVER_FIELDS:
             workflow.ClearField(name)
         check_shape(workflow, faults)
@@ -120,11 +121,23 @@ class _Compiler:
         self._warn_of_unused(parameters)
         return self._finished(parameters, [step for step in steps if step is not None], outputs)
 
+    def _check_size(self) -> None:
+        workflow = self._workflow
+        if workflow.ByteSize() > _MAX_MESSAGE_BYTES:
+            self._faults.add("workflow", f"longer than {_MAX_MESSAGE_BYTES} bytes")
+        elif workflow.SerializeToString().count(b"${") > _MAX_BINDINGS:
+            self._faults.add("workflow", f"has more than {_MAX_BINDINGS} bindings")
+        else:
+            return
+        self._faults.check(workflow.workflow_id)
+
     def _finished(self, parameters: Mapping[str, Parameter], steps: list[CompiledStep], outputs: Outputs) -> Definition:
         workflow = self._workflow
         source = workflow.SerializeToString(deterministic=True)
         workflow.digest = digest(workflow)
-        plan = Plan.of(tuple(self._plan(step, compiled) for step, compiled in zip(workflow.steps, steps, strict=True)))
+        indexes = {step.step_id: index for index, step in enumerate(workflow.steps)}
+        pairs = zip(workflow.steps, steps, strict=True)
+        plan = Plan.of(tuple(self._plan(step, compiled, indexes) for step, compiled in pairs))
         return Definition(
             workflow=workflow,
             digest=workflow.digest,
@@ -149,7 +162,7 @@ class _Compiler:
             return parameter_of(name, without, message)
         if declared.is_list and parameter.is_payload:
             self._faults.add(f"{path}.is_list", "a list of bytes or tensors cannot be a parameter")
-        _normalise_default(declared)
+        _normalise_default(declared, parameter)
         return parameter
 
     def _message_of(self, declared: WorkflowParameter, path: str) -> Descriptor | None:
@@ -194,13 +207,12 @@ class _Compiler:
         if each is not None or step.HasField("foreach"):
             names = names._replace(item=each.kind.element if each and each.kind.lists else Kind(Base.ANY))
         reader = TemplateReader(self._faults, names, f"step {step.step_id!r}", self._on_legacy)
-        compiled = None
+        template: Template | None = None
         if operation is not None:
             values = json_value(step.parameters) if step.HasField("parameters") else {}
             template, form = reader.template(operation.request, values, f"{path}.parameters")
             self._check_self_call(path, step, form)
             _replace(step, form)
-            compiled = CompiledStep(step.step_id, operation, template, frozenset(), frozenset(), condition, each)
         self._warnings |= reader.warnings
         first = [binding for binding in (condition, each) if binding is not None]
         needs = frozenset(reader.steps).union(*(binding.steps for binding in first))
@@ -208,7 +220,9 @@ class _Compiler:
         self._named |= named
         self._needs[step.step_id] = needs | set(step.depends_on)
         _normalise_step(step)
-        return compiled and _with_names(compiled, needs, named)
+        if operation is None or template is None:
+            return None
+        return CompiledStep(path, step.step_id, operation, template, needs, named, condition, each)
 
     def _condition(self, path: str, step: WorkflowStep, names: Names) -> Binding | None:
         if not step.condition.strip():
@@ -261,8 +275,7 @@ class _Compiler:
             if name not in self._named and name != "model_id":
                 self._warnings[f"parameters.{name}: no binding reads it"] = None
 
-    def _plan(self, step: WorkflowStep, compiled: CompiledStep) -> StepPlan:
-        indexes = {other.step_id: index for index, other in enumerate(self._workflow.steps)}
+    def _plan(self, step: WorkflowStep, compiled: CompiledStep, indexes: Mapping[str, int]) -> StepPlan:
         return StepPlan(
             step_id=step.step_id,
             needs=tuple(sorted(indexes[name] for name in self._needs[step.step_id])),
@@ -278,7 +291,7 @@ class _Compiler:
     def _missing(self, path: str, description: str) -> None:
         """Notes what is not there, unless its object has a fault that explains it."""
         parent = path.rpartition(".")[0]
-        if not any(violation.field_path.startswith(parent) for violation in self._faults.violations):
+        if not any(f"{violation.field_path}.".startswith(f"{parent}.") for violation in self._faults.violations):
             self._faults.add(path, description)
 
     def _add_error(self, path: str, error: CoordinatorError) -> None:
@@ -296,10 +309,6 @@ def _result(step: WorkflowStep, operation: OperationType | None) -> Kind:
     return kind.listed() if step.HasField("foreach") else kind
 
 
-def _with_names(step: CompiledStep, needs: frozenset[str], parameters: frozenset[str]) -> CompiledStep:
-    return CompiledStep(step.step_id, step.operation, step.template, needs, parameters, step.when, step.each)
-
-
 def _normalise_step(step: WorkflowStep) -> None:
     depends_on = sorted(set(step.depends_on))
     del step.depends_on[:]
@@ -314,10 +323,11 @@ def _replace(step: WorkflowStep, form: Mapping[str, Any]) -> None:
         step.parameters.CopyFrom(json_format.ParseDict(dict(form), Struct()))
 
 
-def _normalise_default(declared: WorkflowParameter) -> None:
-    kind = declared.default_value.WhichOneof("kind")
-    if kind in (None, "null_value"):
+def _normalise_default(declared: WorkflowParameter, parameter: Parameter) -> None:
+    if parameter.default is ABSENT:
         declared.ClearField("default_value")
+    elif declared.value_type != ValueType.VALUE_TYPE_MESSAGE:
+        declared.default_value.CopyFrom(json_format.ParseDict(plain(parameter.default), Value()))
 
 
 def _retry(retry: RetryPolicy) -> RetryPlan:

@@ -28,6 +28,8 @@ _TOKEN: Final = re.compile(
 )
 _FAULT: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _COMPARISON: Final = re.compile(r"'(?:_[<>=!]=?_|@in)'")
+MAX_LENGTH: Final = 4096
+"""Longest expression, in characters."""
 _MAX_SHOWN: Final = 200
 _WHOLE: Final = (("steps",), ("parameters",))
 
@@ -66,6 +68,8 @@ class Expression(NamedTuple):
 
 def compile_expression(text: str, names: Names) -> Expression:
     """Compiles an expression. Raises Unfit for a fault of syntax, name or type."""
+    if len(text) > MAX_LENGTH:
+        raise Unfit(f"an expression of {len(text)} characters, at most {MAX_LENGTH} are taken")
     chains = list(_chains(text))
     variables = tuple(_variables(chains, names))
     try:
@@ -240,7 +244,8 @@ def _described(fault: RuntimeError) -> str:
         return _reason(str(fault))
     _, column, what = found.groups()
     what = what.replace(" (in container '')", "").removeprefix("Syntax error: ")
-    return f"{what[:_MAX_SHOWN]} (at character {column} of the expression)"
+    advice = "; write double(...) around the integer" if "int" in what and "double" in what else ""
+    return f"{what[:_MAX_SHOWN]} (at character {column} of the expression){advice}"
 
 
 def _reason(text: str) -> str:

@@ -198,7 +198,8 @@ def json_value(value: Any) -> Any:
         return value
     name = value.DESCRIPTOR.full_name
     if name == "google.protobuf.Struct":
-        return {key: json_value(item) for key, item in value.fields.items()}  # type: ignore[attr-defined]  # a Struct
+        fields: Mapping[str, Any] = value.fields  # type: ignore[attr-defined]  # a Struct
+        return {key: json_value(fields[key]) for key in sorted(fields)}
     if name == "google.protobuf.ListValue":
         return [json_value(item) for item in value.values]  # type: ignore[attr-defined]  # a ListValue
     if name != "google.protobuf.Value":

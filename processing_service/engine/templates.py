@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from coordinator.payload.v1.payload_pb2 import Artifact, Datum
+from coordinator.payload.v1.payload_pb2 import Artifact
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
@@ -19,7 +19,7 @@ from processing_service.engine.definition_faults import failed
 from processing_service.engine.kinds import DATUM, TENSOR, Base, Kind
 from processing_service.engine.literals import Convert, scalar, shown
 from processing_service.engine.paths import ABSENT, Unfit, json_value
-from processing_service.engine.values import content, to_message
+from processing_service.engine.values import as_datum, content, to_message
 
 Put = Callable[[Any, Any, Scope], None]
 """Puts a value into the message, map or list that a slot stands in. Raises Unfit."""
@@ -191,8 +191,8 @@ def converter(field: FieldDescriptor, from_fields: FromFields) -> ConvertIn:
 
 
 def _content(value: Any, scope: Scope, single: Convert) -> bytes:
-    if isinstance(value, Datum):
-        value = content(value, scope.contents)
+    if (datum := as_datum(value)) is not None:
+        value = content(datum, scope.contents)
         if not isinstance(value, bytes):
             raise Unfit("must be bytes, not " + ("nothing" if value is ABSENT else "a tensor"))
     return bytes(single(value))

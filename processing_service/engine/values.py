@@ -73,6 +73,13 @@ def short_float(value: float) -> float:
     return value
 
 
+def as_datum(value: Any) -> Datum | None:
+    """The value if it is a Datum, of whatever pool; None if it is something else."""
+    if not isinstance(value, Message) or value.DESCRIPTOR.full_name != DATUM:
+        return None
+    return value if isinstance(value, Datum) else Datum.FromString(value.SerializePartialToString())
+
+
 def content(datum: Datum, contents: Contents) -> Any:
     """What a datum holds: bytes or a Tensor; ABSENT if it is empty. Raises Unfit for an artifact that is not here."""
     which = datum.WhichOneof("content")
@@ -88,8 +95,8 @@ def content(datum: Datum, contents: Contents) -> Any:
 
 def datum_of(value: Any) -> Datum:
     """A datum that holds the value. Raises Unfit."""
-    if isinstance(value, Datum):
-        return value
+    if (datum := as_datum(value)) is not None:
+        return datum
     if isinstance(value, bytes):
         return Datum(inline_bytes=value)
     if isinstance(value, Message) and value.DESCRIPTOR.full_name == TENSOR:
@@ -126,8 +133,8 @@ def to_message(
     def convert(value: Any, contents: Contents) -> Message:
         if name == DATUM:
             return same(target, datum_of(value))
-        if name == TENSOR and isinstance(value, Datum):
-            value = content(value, contents)
+        if name == TENSOR and (datum := as_datum(value)) is not None:
+            value = content(datum, contents)
         if isinstance(value, Message) and value.DESCRIPTOR.full_name == name:
             return same(target, value)
         if name.startswith("google.protobuf."):
