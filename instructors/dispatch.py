@@ -61,7 +61,7 @@ class _Run:
         self.parameters = planned.definition.parameter_values(request).values
         self.results = Results()
         self.stores = request.durability != _NONE
-        self.has_references = planned.has_children or any(
+        self.has_references = planned.has_references or any(
             datum.HasField("artifact") for datum in request.payloads.values()
         )
         self.pin: Pin | None = None
@@ -143,7 +143,12 @@ class Dispatch:
             instructor = self._instructors[step.operation.domain]
             if instructor.turns.full:
                 report(Progress(0.0, f"waits for its turn: {instructor.turns.out} calls are out"))
-            data = await instructor.send(step.operation, request, deadline, context, step.max_queued)
+            try:
+                data = await instructor.send(step.operation, request, deadline, context, step.max_queued)
+            except CoordinatorError as error:
+                if error.code is Code.DEADLINE_EXCEEDED:
+                    await self._wait_out(call)
+                raise
             message = instructor.parse(step.operation, data)
             self._cache.put(run.results, (call.step, call.item), message, len(data))
         return await self._output(run, step, data)
@@ -267,6 +272,12 @@ class Dispatch:
             metadata={"session_id": session.session_id, "state": state},
         )
         raise error from (from_failure(session.failure) if session.HasField("failure") else None)
+
+    async def _wait_out(self, call: StepCall) -> None:
+        """The far end gives up a margin before the deadline; whether it has passed is what the engine looks at."""
+        left = (call.deadline_us - self._now_us()) / 1e6
+        if 0 < left <= self._instructors.settings.max_margin:
+            await asyncio.sleep(left + 0.001)
 
     async def _pin(self, run: _Run, session: SessionContext, context: CallContext) -> None:
         """Resolves the session's model, once, and tells the Inference domain who uses it."""

@@ -135,6 +135,9 @@ class Domains:
     def __len__(self) -> int:
         return len(self._domains)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._domains
+
     def domain(self, name: str) -> Domain:
         """The domain of that name. Raises CoordinatorError: DOMAIN_NOT_FOUND, with the nearest."""
         if name not in self._domains:

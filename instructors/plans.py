@@ -15,6 +15,8 @@ from processing_service.engine.definitions import CompiledStep, Definition
 CHILD: Final = "processing.post_workflow_execute"
 """The operation that is a session of its own."""
 
+OWN: Final = "processing"
+"""The domain that takes references as they are."""
 _FOREVER: Final = float("inf")
 _KEPT: Final = 512
 """Definitions that are kept."""
@@ -44,8 +46,8 @@ class Planned(NamedTuple):
     steps: tuple[PlannedStep, ...]
     output_needs: tuple[int, ...]
     """Steps whose results the outputs read, by index."""
-    has_children: bool
-    """True if results may hold references to artifacts."""
+    has_references: bool
+    """True if results may refer to artifacts: the coordinator's own replies do."""
 
 
 class Plans:
@@ -70,7 +72,7 @@ class Plans:
             self._step(compiled, index, definition, indices) for index, compiled in enumerate(definition.steps)
         )
         output_needs = tuple(indices[name] for name in sorted(definition.outputs.steps))
-        return Planned(definition, steps, output_needs, any(step.is_child for step in steps))
+        return Planned(definition, steps, output_needs, any(step.operation.domain == OWN for step in steps))
 
     def _step(self, compiled: CompiledStep, index: int, definition: Definition, indices: dict[str, int]) -> PlannedStep:
         written = definition.workflow.steps[index]
@@ -83,7 +85,7 @@ class Plans:
             max_queued=written.max_queued.ToMicroseconds() / 1e6 if written.HasField("max_queued") else _FOREVER,
             needs=tuple(indices[name] for name in sorted(compiled.needs)),
             pins=_pins(operation.kind.request),
-            takes_data=carries_data(operation.kind.request) and not is_child,
+            takes_data=carries_data(operation.kind.request) and operation.domain != OWN,
             is_child=is_child,
         )
 

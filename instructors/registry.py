@@ -32,13 +32,16 @@ class Instructors(Mapping[str, BaseInstructor]):
         self, domains: Domains, settings: CallSettings | None = None, telemetry: Telemetry | None = None
     ) -> None:
         self.domains = domains
-        self._settings = settings or CallSettings()
+        self.settings = settings or CallSettings()
         self._telemetry = telemetry or Telemetry()
         self._made: dict[str, BaseInstructor] = {}
 
     def __getitem__(self, name: str) -> BaseInstructor:
         """The instructor of a domain. Raises CoordinatorError: DOMAIN_NOT_FOUND, with the nearest name."""
         return self._made.get(name) or self._make(self.domains.domain(name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.domains
 
     def __iter__(self) -> Iterator[str]:
         return (domain.name for domain in self.domains)
@@ -61,11 +64,11 @@ class Instructors(Mapping[str, BaseInstructor]):
         return found
 
     def _own(self, name: str) -> BaseInstructor:
-        if name not in set(self):
+        if name not in self.domains:
             raise not_configured(name)
         return self[name]
 
     def _make(self, domain: Domain) -> BaseInstructor:
         kind = _SPECIAL.get(domain.name, BaseInstructor)
-        made = self._made[domain.name] = kind(domain, self.domains, self, self._settings, self._telemetry)
+        made = self._made[domain.name] = kind(domain, self.domains, self, self.settings, self._telemetry)
         return made

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -532,3 +533,36 @@ outputs:
             await session.run(1)
         assert caught.value.reason == ErrorReason.ERROR_REASON_FOREIGN
         assert len(greeter.metadata) == 2
+
+
+async def test_a_call_that_ran_out_of_time_fails_when_the_time_is_over(bench):
+    """The domain gives up a margin early; the step fails once its deadline has passed, and so counts as timed out."""
+    source = f"""
+workflow_id: slow
+steps:
+- {{step_id: first, operation: {ECHO}, parameters: {{echo: {{text: x, delay: 60s}}}}}}
+"""
+    session = bench.session(source)
+    begun = time.time_ns() // 1000
+    bench.dispatch._now_us = lambda: time.time_ns() // 1000
+    call = session.call(0)._replace(deadline_us=begun + 100_000)
+    with pytest.raises(CoordinatorError) as caught:
+        await bench.dispatch.run(call, session.said.append)
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert time.time_ns() // 1000 >= call.deadline_us
+
+
+async def test_references_stay_references_for_the_coordinator_itself(bench):
+    """A child session gets its payloads as they came: an artifact by its digest."""
+    source = """
+workflow_id: pass-on
+parameters:
+  page: {value_type: bytes}
+steps:
+- step_id: child
+  operation: processing.post_workflow_execute
+  parameters: {workflow_id: other, payloads: {page: "${parameters.page}"}}
+"""
+    artifact = await bench.artifacts.put(b"page")
+    await bench.session(source, payloads={"page": Datum(artifact=artifact)}).step(0)
+    assert bench.children[0][1].payloads["page"].artifact == artifact
