@@ -44,14 +44,14 @@ def links_of(workflow: pb.Workflow) -> list[Link]:
 
 
 def to_mermaid(links: Sequence[Link]) -> Iterator[str]:
-    """A flowchart, top down; steps for each item have round ends, conditional ones a diamond's."""
+    """A flowchart, top down. Nodes are called `step_<step_id>`, because some words mean something to mermaid."""
     yield "flowchart TD"
     for link in links:
         text = "<br/>".join([link.step_id, link.operation, *link.notes]).replace('"', "#quot;")
-        yield f'  {link.step_id}["{text}"]'
+        yield f'  step_{link.step_id}["{text}"]'
     for link in links:
         for need in link.needs:
-            yield f"  {need} --> {link.step_id}"
+            yield f"  step_{need} --> step_{link.step_id}"
 
 
 def to_ascii(links: Sequence[Link]) -> Iterator[str]:

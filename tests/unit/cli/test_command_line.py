@@ -1,0 +1,284 @@
+"""The command line as a process: what it prints where, and its exit codes."""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+
+import pytest
+from coordinator.error.v1.error_pb2 import ErrorReason
+from coordinator.model.v1 import model_pb2
+from coordinator.processing.v1 import processing_pb2 as pb
+from google.protobuf.json_format import MessageToDict
+
+from processing_service.wire.errors import Code, CoordinatorError
+from processing_service.wire.security import TokenSettings
+from tests.doubles import FakeCoordinator, serving
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+async def coordinator():
+    fake = FakeCoordinator()
+    fake.workflows["read-text"] = pb.Workflow(workflow_id="read-text", revision=2, title="Reads pages")
+    async with serving(fake):
+        yield fake
+
+
+@pytest.fixture
+def run(tmp_path):
+    async def run(*arguments, address="127.0.0.1:1", stdin=b"", **environment):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "processing_service.cli",
+            *map(str, arguments),
+            cwd=tmp_path,
+            env=os.environ | {"PROCESSING_SERVICE__CLIENT__ADDRESS": address} | environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate(stdin)
+        return Ended(process.returncode, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture
+def ask(run, coordinator):
+    async def ask(*arguments, **options):
+        return await run(*arguments, address=coordinator.address, **options)
+
+    return ask
+
+
+async def test_session_that_succeeds(ask, coordinator, tmp_path):
+    """A session that succeeds ends with 0; its outputs are printed, files written where --save says."""
+    (tmp_path / "page.png").write_bytes(b"\x89PNG")
+
+    ended = await ask("session", "start", "read-text", "page=@page.png", "count=3", "--save", "out", "-o", "json")
+
+    assert ended.code == 0
+    session = json.loads(ended.out)
+    assert session["state"] == "SESSION_STATE_SUCCEEDED"
+    assert session["outputs"] == {"count": 3}
+    assert (tmp_path / "out" / "page.png").read_bytes() == b"\x89PNG"
+    (request,) = coordinator.requests("PostWorkflowExecute")
+    assert request.payloads["page"].media_type == "image/png"
+
+
+@pytest.mark.parametrize(("workflow", "code"), [("fails", 1), ("times-out", 5)])
+async def test_session_that_does_not_succeed(ask, workflow, code):
+    """A session that failed ends with 1, one whose time was over with 5; stderr tells the causes."""
+    ended = await ask("session", "start", workflow)
+
+    assert ended.code == code
+    assert "ended " in ended.err
+    if workflow == "fails":
+        assert "session-1/read: the page is not an image (IMAGE_INVALID)" in ended.err
+
+
+async def test_watching_in_a_pipe(ask, coordinator):
+    """Without a terminal the progress is plain lines on stderr, and stdout is the session alone."""
+    asking = asyncio.ensure_future(ask("session", "start", "waits", "--watch", "-o", "jsonl"))
+    async with asyncio.timeout(30):
+        while not coordinator.requests("WatchProcessingSession"):  # noqa: ASYNC110 - another process is awaited
+            await asyncio.sleep(0.01)
+    coordinator.finish("session-1")
+    ended = await asking
+
+    assert ended.code == 0
+    assert json.loads(ended.out)["session_id"] == "session-1"
+    assert "read succeeded" in ended.err
+    assert "\x1b" not in ended.out + ended.err
+
+
+async def test_waiting_may_end_before_the_session(ask, coordinator):
+    """With --max-wait the command ends with 5 and says how to come back; the session goes on."""
+    ended = await ask("session", "start", "waits", "--max-wait", "0.2")
+
+    assert ended.code == 5
+    assert "session watch session-1" in ended.err
+    assert coordinator.sessions["session-1"].state == pb.SESSION_STATE_RUNNING
+
+
+async def test_watch_prints_events_as_json(ask, coordinator):
+    """`session watch -o jsonl` prints each update on a line of its own."""
+    await ask("session", "start", "read-text")
+
+    ended = await ask("session", "watch", "session-1", "--after", "0", "-o", "jsonl")
+
+    updates = [json.loads(line) for line in ended.out.splitlines()]
+    assert [next(iter(update)) for update in updates] == ["snapshot", "event", "event", "event", "event"]
+
+
+async def test_lists_for_people_and_programs(ask):
+    """A list is an aligned table without colour, a JSON array, or JSON lines."""
+    table, array, lines = [await ask("workflow", "list", "-o", form) for form in ("table", "json", "jsonl")]
+
+    assert table.out.splitlines()[0].split() == ["WORKFLOW", "REVISION", "UPDATED", "DIGEST", "TITLE"]
+    assert table.out.splitlines()[1].startswith("read-text  2")
+    assert "\x1b" not in table.out
+    assert [json.loads(array.out)] == [[json.loads(line) for line in lines.out.splitlines()]]
+
+
+async def test_unknown_workflow(ask):
+    """What is not there ends with 2; stderr has the message, the reason and the next step."""
+    ended = await ask("workflow", "describe", "read-txt")
+
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err.splitlines() == [
+        "error: there is no workflow 'read-txt'; did you mean 'read-text'?",
+        "reason: WORKFLOW_NOT_FOUND (NOT_FOUND)",
+        "next: `processing-service workflow list` shows what there is",
+    ]
+
+
+async def test_usage_errors(run):
+    """A command, an option or a value that does not exist ends with 2 and touches no server."""
+    for arguments in (["workflow", "show"], ["session", "list", "--stat", "x"], ["session", "start", "a", "b"]):
+        assert (await run(*arguments)).code == 2
+
+
+async def test_nobody_there(run):
+    """A coordinator that cannot be reached ends with 3 and says how to start one."""
+    ended = await run("workflow", "list", PROCESSING_SERVICE__CLIENT__ATTEMPTS="1")
+
+    assert ended.code == 3
+    assert "processing-service serve" in ended.err
+
+
+async def test_denied(run, tmp_path):
+    """A call without a token ends with 4; with --token-file it is let in."""
+    (tmp_path / "token").write_text("open sesame")
+    fake = FakeCoordinator()
+    async with serving(fake, [TokenSettings("tester", str(tmp_path / "token"))]):
+        denied = await run("workflow", "list", address=fake.address)
+        let_in = await run("workflow", "list", "--token-file", "token", address=fake.address)
+
+    assert (denied.code, let_in.code) == (4, 0)
+    assert "--token-file" in denied.err
+
+
+async def test_deadline(ask, coordinator):
+    """A call that takes longer than --deadline ends with 5."""
+    coordinator.delay = 30.0
+
+    assert (await ask("workflow", "list", "--deadline", "0.2")).code == 5
+
+
+async def test_failure_of_the_server(ask, coordinator):
+    """An error that is neither of these ends with 1."""
+    reason = ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL
+    coordinator.faults.append(CoordinatorError(Code.FAILED_PRECONDITION, reason, "the session runs"))
+
+    assert (await ask("session", "delete", "session-1")).code == 1
+
+
+async def test_definition_is_stored_from_standard_input(ask, coordinator):
+    """`workflow put -` reads the definition from standard input."""
+    ended = await ask("workflow", "put", "-", stdin=b"workflow_id: made-here\n")
+
+    assert ended.code == 0
+    assert coordinator.requests("PutProcessingWorkflow")[0].source == "workflow_id: made-here\n"
+
+
+async def test_artifacts_go_and_come(ask, tmp_path):
+    """`artifact put` prints the digest alone, `artifact get` writes a file or standard output."""
+    content = os.urandom(3 << 20)
+    (tmp_path / "large").write_bytes(content)
+
+    digest = (await ask("artifact", "put", "large")).out.strip()
+    await ask("artifact", "get", digest, "copy")
+
+    assert len(digest) == 64
+    assert (tmp_path / "copy").read_bytes() == content
+
+
+async def test_commands(ask, coordinator):
+    """`command` sends the request by field path and prints the reply."""
+    coordinator.commands["model.get_model"] = lambda request: _reply(
+        model_pb2.GetModelResponse(model_versions=[request.parameters["model_id"]])
+    )
+
+    ended = await ask("command", "model.get_model", "model_id=text")
+
+    assert json.loads(ended.out) == {"model_versions": ["text"]}
+
+
+async def test_models(ask, coordinator):
+    """`model list` shows the repository, with the memory of what is resident."""
+    model = model_pb2.ModelInfo(model_id="text", model_version="1", file_size_bytes=3 << 20)
+    resident = model_pb2.ResidentModel(model_id="text", model_version="1", size_bytes=8 << 20)
+    coordinator.commands["model.get_models"] = lambda request: _reply(model_pb2.GetModelsResponse(models=[model]))
+    coordinator.commands["model.get_model_cache"] = lambda request: _reply(
+        model_pb2.GetModelCacheResponse(models=[resident])
+    )
+
+    row = (await ask("model", "list")).out.splitlines()[1]
+
+    assert row.split() == ["text", "1", "3.0", "MiB", "8.0", "MiB"]
+
+
+async def test_configuration_is_shown_with_its_sources(run, tmp_path):
+    """`config show` tells each value and where it comes from; a flag beats a variable, a variable the file."""
+    (tmp_path / "processing-service.toml").write_text("drain_grace = 3\n[store]\nfolder = 'a'\n")
+    environment = {"PROCESSING_SERVICE__STORE__FOLDER": "b", "PROCESSING_SERVICE__ONLY": "model"}
+
+    ended = await run("config", "show", "--changed", "--set", "only=inference", "-o", "json", **environment)
+
+    settings = {setting["key"]: (setting["value"], setting["source"]) for setting in json.loads(ended.out)}
+    assert settings["drain_grace"] == (3.0, "processing-service.toml")
+    assert settings["store.folder"] == ("b", "PROCESSING_SERVICE__STORE__FOLDER")
+    assert settings["only"] == ("inference", "--set only")
+
+
+async def test_configuration_that_is_wrong(run, tmp_path):
+    """`config check` ends with 2 and names every fault with its place and the nearest key."""
+    (tmp_path / "other.toml").write_text("[store]\nfoldr = 'a'\n[inference]\nworkers = 'many'\n")
+
+    ended = await run("config", "check", "-c", "other.toml")
+
+    assert ended.code == 2
+    assert "store.foldr: there is no such setting (other.toml); did you mean 'store.folder'?" in ended.err
+    assert "inference.workers: 'many' should be a valid integer" in ended.err
+
+
+async def test_configuration_names_files_that_are_missing(run):
+    """`config check` reads what `..._file` settings name."""
+    ended = await run("config", "check", "--set", "client.token_file=nowhere")
+
+    assert ended.code == 2
+    assert "client.token_file" in ended.err
+
+
+async def test_help_needs_no_heavy_library(run):
+    """`--help` loads neither gRPC nor protobuf nor pydantic nor rich, which is why it is quick."""
+    script = (
+        "import sys; sys.argv = ['processing-service', '--help']\n"
+        "from processing_service.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'grpc', 'google.protobuf', 'pydantic', 'rich', 'numpy', 'yaml'} & set(sys.modules)))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+
+    assert out.decode().splitlines()[-1] == "[]"
+
+
+def _reply(message):
+    reply = pb.PostCommandExecuteResponse()
+    reply.result.update(MessageToDict(message, preserving_proto_field_name=True))
+    return reply
