@@ -102,6 +102,7 @@ class Dispatch:
         if run.lock is not None and run.pin is None:
             context = CallContext(tenant=session.tenant, traceparent=session.traceparent, deadline=current().deadline)
             run.pin = await self._instructors.model.resolve(session.request.model_id, context)
+            session.model_pin = run.pin.text
 
     def closed(self, session: SessionContext) -> Coroutine[None, None, None] | None:
         """Forgets a session that has ended; what is left to be done in the domains, if anything is."""
@@ -285,7 +286,7 @@ class Dispatch:
         if run.pin is not None and run.pin.inference_session_id:
             return
         async with run.lock:
-            pin = run.pin or await self._instructors.model.resolve(session.request.model_id, context)
+            pin = run.pin or Pin.of(session.request.model_id, session.model_pin)
             if not pin.inference_session_id:
                 workflow_id = session.definition.workflow.workflow_id
                 run.pin = await self._instructors.inference.open_session(pin, workflow_id, context)

@@ -20,6 +20,17 @@ class Pin(NamedTuple):
     inference_session_id: str = ""
     """What the Inference domain knows the session by; empty until its first call."""
 
+    @classmethod
+    def of(cls, model_id: str, text: str) -> Pin:
+        """The pin that `text` keeps."""
+        version, _, digest = text.partition("@")
+        return cls(model_id, version, digest)
+
+    @property
+    def text(self) -> str:
+        """`version@digest`, as it is stored with the session."""
+        return f"{self.model_version}@{self.model_digest}"
+
 
 PINNED: Final = ("model_version", "model_digest", "inference_session_id")
 """Fields that a pin fills in requests for its model_id, where they are not set."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from coordinator.processing.v1 import processing_pb2 as pb
@@ -13,7 +13,7 @@ from instructors.artifacts import ArtifactInstructor
 from instructors.repeats import Repeats
 from instructors.sessions import SessionReader
 from instructors.views import session_of
-from processing_service.engine.base import Engine, StepCall
+from processing_service.engine.base import Engine, SessionContext, StepCall
 from processing_service.engine.decide import Command
 from processing_service.engine.definitions import Definition
 from processing_service.engine.ids import check_id
@@ -33,6 +33,7 @@ class ProcessingInstructor:
     """Executes workflows.
 
     Args:
+        pin: resolves the model of a session and keeps it in its context.
         remover: removes what is stored of a session.
         reader: reads what is stored of a session.
         now_us: microseconds since the Unix epoch.
@@ -44,6 +45,7 @@ class ProcessingInstructor:
         workflows: WorkflowManager,
         sessions: SessionManager,
         engine: Engine,
+        pin: Callable[[SessionContext], Awaitable[None]],
         artifacts: ArtifactInstructor,
         repeats: Repeats,
         reader: SessionReader,
@@ -53,7 +55,7 @@ class ProcessingInstructor:
     ) -> None:
         self._workflows, self._sessions, self._engine = workflows, sessions, engine
         self._artifacts, self._repeats, self._reader, self._remover = artifacts, repeats, reader, remover
-        self._now_us, self._owner = now_us, owner
+        self._pin, self._now_us, self._owner = pin, now_us, owner
 
     async def handle_workflow_execute(
         self, workflow_id: str, model_id: str = "", **params: Any
@@ -105,6 +107,9 @@ class ProcessingInstructor:
             traceparent=call.traceparent,
             parent=parent,
         )
+        if request.model_id:
+            await self._pin(beginning.context)
+            beginning = beginning.pinned()
         return beginning, holds
 
     async def _wait(self, live: Live, request: pb.PostWorkflowExecuteRequest, call: CallContext) -> None:
@@ -157,6 +162,8 @@ class ProcessingInstructor:
         definition = await self._workflows.definition(above.tenant, request.workflow_id)
         definition.parameter_values(request)
         request.request_id = call.key if durability.stored else ""
+        if not durability.stored:
+            request.durability = pb.DURABILITY_NONE
         beginning, holds = await self._begin(request, definition, context, parent)
         opened, live = await self._engine.submit(*beginning, holds)
         if live is None:

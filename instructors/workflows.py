@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
-from processing_service.engine.definitions import Definition, compile_definition, parse_definition, to_source
 
 from instructors.repeats import Repeats
 from processing_service.engine.base import OperationCatalog
+from processing_service.engine.definitions import Definition, compile_definition, parse_definition, to_source
 from processing_service.engine.managers.workflows import WorkflowManager
-from processing_service.wire.pages import make_token, page_size, read_token
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import invalid
+from processing_service.wire.pages import make_token, page_size, read_token
 
 
 class WorkflowInstructor:

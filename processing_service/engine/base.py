@@ -33,6 +33,8 @@ class SessionContext:
     """W3C trace context of the session's own span; its calls are children of it. Empty if there is no trace."""
     parent_traceparent: str = ""
     """That of whoever started it."""
+    model_pin: str = ""
+    """Version and digest of its model, `version@digest`, as they were when it began; empty if it has none."""
     cache: dict[object, object] = field(default_factory=dict)
     """The runner's own: parsed results, evaluated items. Gone with the live session."""
 

@@ -230,6 +230,8 @@ class LocalEngine:
                 self._end(live, None)
             return
         holds = [record.output.digest for record in records if record.output is not None and record.output.digest]
+        if ended:
+            holds += _artifacts_of(live.result)
         durable = self._store.commit(
             live.number, state, records, result=live.result if ended else b"", holds=holds, wait=ended
         )
@@ -381,6 +383,12 @@ def _evaluation(live: Live, step: int) -> StepCall:
 def _failure_result(state: State) -> bytes:
     assert state.fault is not None
     return Session(failure=failure_of(state.fault)).SerializeToString()
+
+
+def _artifacts_of(result: bytes) -> list[bytes]:
+    """Digests of the artifacts that the outputs of a session name."""
+    payloads = Session.FromString(result).payloads.values()
+    return [bytes.fromhex(datum.artifact.digest) for datum in payloads if datum.HasField("artifact")]
 
 
 def _current_task() -> asyncio.Task[None]:

@@ -10,8 +10,9 @@ from processing_service.engine.records import Fault, RetryPlan
 _DEADLINE_EXCEEDED: Final = 4
 _AGAIN: Final = frozenset({8, 10, 14})
 """RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE: the domain says that it did not do it."""
-_NEVER: Final = frozenset({30, 62, 71})
-"""PAYLOAD_TOO_LARGE, MODEL_BUDGET_EXCEEDED, BUDGET_TOO_SHORT by reason: the next try would end alike."""
+_NEVER: Final = frozenset({30, 62, 71, 73, 74})
+"""PAYLOAD_TOO_LARGE, MODEL_BUDGET_EXCEEDED, BUDGET_TOO_SHORT, STEP_QUEUED_TOO_LONG, STEP_FAILED (of a session that is a
+step) by reason: the next try would end alike."""
 
 
 def delay_us(plan: RetryPlan, fault: Fault, tries: int, idempotent: bool, key: str) -> int | None:

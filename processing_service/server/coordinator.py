@@ -99,7 +99,7 @@ class Coordinator:
         )
         reader = SessionReader(self.store.sessions, sessions, self.engine, self.store.artifacts, now_us, owner)
         self._processing = ProcessingInstructor(
-            workflows, sessions, self.engine, artifacts, repeats, reader, self.store, now_us, owner
+            workflows, sessions, self.engine, dispatch.opened, artifacts, repeats, reader, self.store, now_us, owner
         )
         self._watch = SessionWatch(self.store.sessions, reader, self.engine)
         self._servicer = ProcessingServicer(  # type: ignore[abstract]  # rpc/unserved.py answers the rest

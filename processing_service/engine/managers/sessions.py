@@ -44,6 +44,10 @@ class Beginning(NamedTuple):
     context: SessionContext
     plan: Plan
 
+    def pinned(self) -> Beginning:
+        """The same with the model that its context was given since."""
+        return self._replace(start=self.start._replace(model_pin=self.context.model_pin))
+
 
 class SessionManager:
     """Guards the rules of a session's beginning and end.
@@ -141,7 +145,9 @@ class SessionManager:
         self, start: SessionStart, definition: Definition, request: PostWorkflowExecuteRequest
     ) -> SessionContext:
         own = self._telemetry.child(start.traceparent, start.session_id)
-        return SessionContext(start.session_id, start.tenant, definition, request, start.depth, own, start.traceparent)
+        return SessionContext(
+            start.session_id, start.tenant, definition, request, start.depth, own, start.traceparent, start.model_pin
+        )
 
     def definition_of(self, row: SessionRow) -> Definition:
         """The definition that a stored session started with. Raises as `revive`."""

@@ -41,6 +41,8 @@ class SessionStart(NamedTuple):
     item_id: str = ""
     depth: int = 0
     traceparent: str = ""
+    model_pin: str = ""
+    """Version and digest of its model, `version@digest`."""
 
 
 class Opened(NamedTuple):

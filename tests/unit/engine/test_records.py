@@ -40,6 +40,12 @@ def test_the_reasons_are_the_contracts() -> None:
     }
 
     assert reasons == {name: ErrorReason.Value(f"ERROR_REASON_{name}") for name in reasons}
-    never = {"PAYLOAD_TOO_LARGE", "MODEL_BUDGET_EXCEEDED", "BUDGET_TOO_SHORT"}
+    never = {
+        "PAYLOAD_TOO_LARGE",
+        "MODEL_BUDGET_EXCEEDED",
+        "BUDGET_TOO_SHORT",
+        "STEP_QUEUED_TOO_LONG",
+        "STEP_FAILED",
+    }
     assert {ErrorReason.Value(f"ERROR_REASON_{name}") for name in never} == retry._NEVER
     assert {Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.UNAVAILABLE} == retry._AGAIN

@@ -15,7 +15,7 @@ INSERT OR IGNORE INTO definition (digest, workflow) VALUES (?, ?);
 -- name: insert_session
 -- A session_id or request_id that is taken leaves the row out; `taken` finds which.
 INSERT OR IGNORE INTO session VALUES
-  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1, 0, 0, ?, ?, 0, 0, 0, x'');
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1, 0, 0, ?, ?, 0, 0, 0, x'');
 
 -- name: session_exists
 SELECT 1 FROM session WHERE n = ?;

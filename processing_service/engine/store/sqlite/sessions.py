@@ -169,6 +169,7 @@ def _session_row(opening: _Start) -> tuple[Any, ...]:
         start.item_id,
         start.depth,
         start.traceparent,
+        start.model_pin,
         start.created_us + start.budget_us,
         start.budget_us,
     )
@@ -376,8 +377,9 @@ def _row(row: tuple[Any, ...]) -> SessionRow:
         item_id=row[17],
         depth=row[18],
         traceparent=row[19],
+        model_pin=row[20],
     )
-    return SessionRow(row[0], start, SessionState(row[20]), *row[21:30])
+    return SessionRow(row[0], start, SessionState(row[21]), *row[22:31])
 
 
 def _where(which: SessionFilter, before: int) -> tuple[str, tuple[Any, ...]]:

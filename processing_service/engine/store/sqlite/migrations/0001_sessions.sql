@@ -46,6 +46,7 @@ CREATE TABLE session (
   item_id TEXT NOT NULL,
   depth INTEGER NOT NULL,
   traceparent TEXT NOT NULL,
+  model_pin TEXT NOT NULL,
   state INTEGER NOT NULL,
   attempt INTEGER NOT NULL,
   started_us INTEGER NOT NULL,
