@@ -42,6 +42,17 @@ class Faults:
         """Notes a binding or value that does not fit."""
         self.add(path, fault.description, fault.suggestion)
 
+    def add_missing(self, path: str, description: str) -> None:
+        """Notes what is not there, unless what it should stand in has a fault that explains it."""
+        parent = path.rpartition(".")[0]
+        if not any(f"{violation.field_path}.".startswith(f"{parent}.") for violation in self.violations):
+            self.add(path, description)
+
+    def add_error(self, path: str, error: CoordinatorError) -> None:
+        """Notes what an error says, with the name that it suggests."""
+        suggestion = error.metadata.get("nearest", "") or next((v.suggestion for v in error.violations), "")
+        self.add(path, error.message.partition("; did you mean")[0], suggestion)
+
     def check(self, workflow_id: str = "") -> None:
         """Raises CoordinatorError if there are faults: WORKFLOW_INVALID, each fault a violation."""
         if self.violations:
@@ -77,11 +88,12 @@ def failed(owner: str, path: str, text: str, fault: Unfit) -> CoordinatorError:
         fault: what was wrong.
     """
     shown = text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."
+    given = f"${{{shown}}}: " if text else ""
     advice = f"; did you mean {fault.suggestion!r}?" if fault.suggestion else ""
     return CoordinatorError(
         Code.INVALID_ARGUMENT,
         ErrorReason.ERROR_REASON_EXPRESSION_FAILED,
-        f"{owner}: {path}: ${{{shown}}}: {fault.description}{advice}",
+        f"{owner}: {path}: {given}{fault.description}{advice}",
         metadata={"expression": shown},
         violations=[Violation(path, fault.description, fault.suggestion)],
     )

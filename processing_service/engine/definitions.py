@@ -6,33 +6,32 @@ Every fault is gathered before anything is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from coordinator.processing.v1.processing_pb2 import (
     RetryPolicy,
-    ValueType,
     Workflow,
-    WorkflowParameter,
     WorkflowStep,
 )
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.struct_pb2 import Struct, Value
 
-from processing_service.engine.bindings import Binding, binding_text, compile_binding, written
+from processing_service.engine.bindings import Binding, binding_text, written
 from processing_service.engine.compiled import CompiledStep, Definition
 from processing_service.engine.definition_checks import check_dependencies, check_order, check_shape
 from processing_service.engine.definition_faults import Faults
 from processing_service.engine.definition_source import MAX_BYTES, read_source
 from processing_service.engine.definition_text import SERVER_FIELDS, digest, to_source
-from processing_service.engine.kinds import BOOL, Base, Kind, fits, message_kind
+from processing_service.engine.kinds import ANY, BOOL, Base, Kind, fits, message_kind
 from processing_service.engine.outputs import Outputs, compile_outputs
-from processing_service.engine.parameters import PAYLOADS, Parameter, Parameters, parameter_of
-from processing_service.engine.paths import ABSENT, Names, Unfit, json_value
-from processing_service.engine.records import Plan, RetryPlan, StepPlan
-from processing_service.engine.template_reader import OnLegacy, TemplateReader, ignore_legacy
+from processing_service.engine.parameter_checks import check_parameter
+from processing_service.engine.parameters import Parameter, Parameters
+from processing_service.engine.paths import Names, json_value
+from processing_service.engine.records import Plan, StepPlan
+from processing_service.engine.step_plans import plan_step
+from processing_service.engine.template_context import OnLegacy, TemplateContext, ignore_legacy
+from processing_service.engine.template_reader import TemplateReader
 from processing_service.engine.templates import Template
-from processing_service.engine.values import plain
 from processing_service.wire.errors import CoordinatorError
 
 if TYPE_CHECKING:
@@ -71,9 +70,9 @@ def parse_definition(
     text = read_source(source)
     faults = Faults(text.where)
     workflow = Workflow()
-    reader = TemplateReader(faults, on_legacy=on_legacy)
-    reader.fill(workflow, text.values, "")
-    compiler = _Compiler(workflow, catalog, faults, on_legacy, reader.warnings)
+    context = TemplateContext(faults, on_legacy=on_legacy)
+    TemplateReader(context).fill(workflow, text.values, "")
+    compiler = _Compiler(workflow, catalog, faults, on_legacy, context.warnings)
     definition = compiler.definition()
     return definition, list(definition.warnings)
 
@@ -102,7 +101,10 @@ class _Compiler:
             workflow.ClearField(name)
         check_shape(workflow, faults)
         check_dependencies(workflow, faults)
-        parameters = {name: self._parameter(name) for name in sorted(workflow.parameters)}
+        parameters = {
+            name: check_parameter(name, workflow.parameters[name], self._catalog, faults)
+            for name in sorted(workflow.parameters)
+        }
         operations = [self._operation(f"steps[{i}]", step) for i, step in enumerate(workflow.steps)]
         names = Names(
             {name: parameter.kind for name, parameter in parameters.items()},
@@ -149,49 +151,14 @@ class _Compiler:
             warnings=tuple(self._warnings),
         )
 
-    def _parameter(self, name: str) -> Parameter:
-        declared, path = self._workflow.parameters[name], f"parameters.{name}"
-        message = self._message_of(declared, path)
-        try:
-            parameter = parameter_of(name, declared, message)
-        except Unfit as fault:
-            self._faults.add_unfit(f"{path}.default_value", fault)
-            without = WorkflowParameter()
-            without.CopyFrom(declared)
-            without.ClearField("default_value")
-            return parameter_of(name, without, message)
-        if declared.is_list and parameter.is_payload:
-            self._faults.add(f"{path}.is_list", "a list of bytes or tensors cannot be a parameter")
-        _normalise_default(declared, parameter)
-        return parameter
-
-    def _message_of(self, declared: WorkflowParameter, path: str) -> Descriptor | None:
-        if not declared.value_type:
-            self._missing(f"{path}.value_type", "is required, such as string or message")
-        elif declared.value_type != ValueType.VALUE_TYPE_MESSAGE:
-            if declared.type_name:
-                self._faults.add(f"{path}.type_name", "is for value_type message only")
-        elif not declared.type_name:
-            self._missing(f"{path}.type_name", "is required for value_type message")
-        elif declared.type_name in _PAYLOAD_TYPES:
-            self._faults.add(
-                f"{path}.type_name", "write value_type bytes or tensor", _PAYLOAD_TYPES[declared.type_name]
-            )
-        else:
-            try:
-                return self._catalog.message(declared.type_name)
-            except CoordinatorError as error:
-                self._add_error(f"{path}.type_name", error)
-        return None
-
     def _operation(self, path: str, step: WorkflowStep) -> OperationType | None:
         if not step.operation:
-            self._missing(f"{path}.operation", "is required, such as model.get_model")
+            self._faults.add_missing(f"{path}.operation", "is required, such as model.get_model")
             return None
         try:
             operation = self._catalog.find(step.operation)
         except CoordinatorError as error:
-            self._add_error(f"{path}.operation", error)
+            self._faults.add_error(f"{path}.operation", error)
             return None
         if not operation.callable:
             self._faults.add(
@@ -202,70 +169,76 @@ class _Compiler:
     def _step(
         self, path: str, step: WorkflowStep, operation: OperationType | None, names: Names
     ) -> CompiledStep | None:
-        condition = self._condition(path, step, names)
-        each = self._items(path, step, names)
-        if each is not None or step.HasField("foreach"):
-            names = names._replace(item=each.kind.element if each and each.kind.lists else Kind(Base.ANY))
-        reader = TemplateReader(self._faults, names, f"step {step.step_id!r}", self._on_legacy)
-        template: Template | None = None
-        if operation is not None:
-            values = json_value(step.parameters) if step.HasField("parameters") else {}
-            template, form = reader.template(operation.request, values, f"{path}.parameters")
-            self._check_self_call(path, step, form)
-            _replace(step, form)
-        self._warnings |= reader.warnings
-        first = [binding for binding in (condition, each) if binding is not None]
-        needs = frozenset(reader.steps).union(*(binding.steps for binding in first))
-        named = frozenset(reader.parameters).union(*(binding.parameters for binding in first))
-        self._named |= named
+        owner = f"step {step.step_id!r}"
+        first = TemplateContext(self._faults, names, owner)
+        condition = self._condition(path, step, first)
+        each = self._items(path, step, first)
+        if step.HasField("foreach"):
+            names = names._replace(item=each.kind.element if each and each.kind.lists else ANY)
+        context = TemplateContext(self._faults, names, owner, self._on_legacy)
+        template = self._template(path, step, operation, context)
+        needs = frozenset(first.steps | context.steps)
+        parameters = frozenset(first.parameters | context.parameters)
+        self._named |= parameters
+        self._warnings |= context.warnings
         self._needs[step.step_id] = needs | set(step.depends_on)
         _normalise_step(step)
         if operation is None or template is None:
             return None
-        return CompiledStep(path, step.step_id, operation, template, needs, named, condition, each)
+        return CompiledStep(path, step.step_id, operation, template, needs, parameters, condition, each)
 
-    def _condition(self, path: str, step: WorkflowStep, names: Names) -> Binding | None:
+    def _template(
+        self, path: str, step: WorkflowStep, operation: OperationType | None, context: TemplateContext
+    ) -> Template | None:
+        """The template of a step's request; its parameters are put into canonical form."""
+        if operation is None:
+            return None
+        values = json_value(step.parameters)
+        template, form = TemplateReader(context).template(operation.request, values, f"{path}.parameters")
+        if step.operation == EXECUTE and form.get("workflow_id") == self._workflow.workflow_id:
+            self._faults.add(f"{path}.parameters.workflow_id", "the workflow calls itself, and would never end")
+        if not self._faults.violations:
+            step.ClearField("parameters")
+            if form:
+                step.parameters.CopyFrom(json_format.ParseDict(form, Struct()))
+        return template
+
+    def _condition(self, path: str, step: WorkflowStep, context: TemplateContext) -> Binding | None:
         if not step.condition.strip():
             step.condition = ""
             return None
         step.condition = binding_text(step.condition) or step.condition.strip()
-        binding = self._binding(f"{path}.condition", step.condition, names)
+        binding = context.compile(step.condition, f"{path}.condition")
         if binding is not None and not fits(binding.kind, BOOL):
             self._faults.add(f"{path}.condition", f"must come to true or false, and is {binding.kind}")
         return binding
 
-    def _items(self, path: str, step: WorkflowStep, names: Names) -> Binding | None:
+    def _items(self, path: str, step: WorkflowStep, context: TemplateContext) -> Binding | None:
         if not step.foreach.items:
             return None
         text = binding_text(step.foreach.items) or step.foreach.items.strip()
         step.foreach.items = written(text)
-        binding = self._binding(f"{path}.foreach.items", text, names)
+        binding = context.compile(text, f"{path}.foreach.items")
         if binding is not None and not binding.kind.lists and binding.kind.base is not Base.ANY:
             self._faults.add(f"{path}.foreach.items", f"must be a list, and {written(text)} is {binding.kind}")
         return binding
-
-    def _binding(self, path: str, text: str, names: Names) -> Binding | None:
-        try:
-            return compile_binding(text, names)
-        except Unfit as fault:
-            self._faults.add_unfit(path, fault)
-            return None
-
-    def _check_self_call(self, path: str, step: WorkflowStep, form: Mapping[str, Any]) -> None:
-        if step.operation == EXECUTE and form.get("workflow_id") == self._workflow.workflow_id:
-            self._faults.add(f"{path}.parameters.workflow_id", "the workflow calls itself, and would never end")
 
     def _outputs(self, names: Names) -> Outputs:
         declared = self._workflow.outputs
         values = {name: json_value(declared[name].value) for name in sorted(declared)}
         for name in values:
             if not declared[name].HasField("value"):
-                self._missing(f"outputs.{name}.value", "is required: a binding such as ${steps.lines.text}")
+                self._faults.add_missing(f"outputs.{name}.value", "is required: a binding such as ${steps.lines.text}")
         outputs, forms = compile_outputs(values, names, self._faults)
-        for name, form in forms.items():
-            declared[name].value.CopyFrom(json_format.ParseDict(form, Value()))
+        if not self._faults.violations:
+            for name, form in forms.items():
+                declared[name].value.CopyFrom(json_format.ParseDict(form, Value()))
         self._named |= outputs.parameters
         return outputs
+
+    def _plan(self, step: WorkflowStep, compiled: CompiledStep, indexes: Mapping[str, int]) -> StepPlan:
+        needs = tuple(sorted(indexes[name] for name in self._needs[step.step_id]))
+        return plan_step(step, needs, idempotent=compiled.operation.idempotent)
 
     def _check_order(self) -> None:
         check_order([step.step_id for step in self._workflow.steps], self._needs, self._faults)
@@ -275,37 +248,9 @@ class _Compiler:
             if name not in self._named and name != "model_id":
                 self._warnings[f"parameters.{name}: no binding reads it"] = None
 
-    def _plan(self, step: WorkflowStep, compiled: CompiledStep, indexes: Mapping[str, int]) -> StepPlan:
-        return StepPlan(
-            step_id=step.step_id,
-            needs=tuple(sorted(indexes[name] for name in self._needs[step.step_id])),
-            conditional=compiled.when is not None,
-            foreach=compiled.each is not None,
-            max_parallel=step.foreach.max_parallel or _MAX_PARALLEL,
-            timeout_us=step.timeout.ToMicroseconds(),
-            retry=_retry(step.retry),
-            optional=step.optional,
-            idempotent=compiled.operation.idempotent,
-        )
-
-    def _missing(self, path: str, description: str) -> None:
-        """Notes what is not there, unless its object has a fault that explains it."""
-        parent = path.rpartition(".")[0]
-        if not any(f"{violation.field_path}.".startswith(f"{parent}.") for violation in self._faults.violations):
-            self._faults.add(path, description)
-
-    def _add_error(self, path: str, error: CoordinatorError) -> None:
-        suggestion = error.metadata.get("nearest", "") or next((v.suggestion for v in error.violations), "")
-        self._faults.add(path, error.message.partition("; did you mean")[0], suggestion)
-
-
-_PAYLOAD_TYPES: Final = {kind.type_name: "tensor" for kind in PAYLOADS.values() if kind.type_name} | {
-    "coordinator.payload.v1.Datum": "bytes"
-}
-
 
 def _result(step: WorkflowStep, operation: OperationType | None) -> Kind:
-    kind = message_kind(operation.response) if operation else Kind(Base.ANY)
+    kind = message_kind(operation.response) if operation else ANY
     return kind.listed() if step.HasField("foreach") else kind
 
 
@@ -315,26 +260,3 @@ def _normalise_step(step: WorkflowStep) -> None:
     step.depends_on.extend(depends_on)
     if step.HasField("retry") and step.retry == RetryPolicy():
         step.ClearField("retry")
-
-
-def _replace(step: WorkflowStep, form: Mapping[str, Any]) -> None:
-    step.ClearField("parameters")
-    if form:
-        step.parameters.CopyFrom(json_format.ParseDict(dict(form), Struct()))
-
-
-def _normalise_default(declared: WorkflowParameter, parameter: Parameter) -> None:
-    if parameter.default is ABSENT:
-        declared.ClearField("default_value")
-    elif declared.value_type != ValueType.VALUE_TYPE_MESSAGE:
-        declared.default_value.CopyFrom(json_format.ParseDict(plain(parameter.default), Value()))
-
-
-def _retry(retry: RetryPolicy) -> RetryPlan:
-    usual = RetryPlan()
-    return RetryPlan(
-        max_attempts=retry.max_attempts or usual.max_attempts,
-        initial_us=retry.initial_delay.ToMicroseconds() or usual.initial_us,
-        max_us=retry.max_delay.ToMicroseconds() or usual.max_us,
-        multiplier_milli=round(retry.multiplier * 1000) or usual.multiplier_milli,
-    )

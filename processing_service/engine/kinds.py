@@ -128,15 +128,19 @@ def map_entry(field: FieldDescriptor) -> Descriptor | None:
 
 
 def fits(source: Kind, target: Kind) -> bool:
-    """False if a value of `source` can never be put where `target` is wanted."""
-    if Base.ANY in (source.base, target.base):
-        return source.base is not Base.ANY or source.lists <= target.lists or target.base is Base.ANY
+    """False if a value of `source` can never be put where `target` is wanted; null leaves a field unset."""
+    if source.base is Base.NULL or target.base is Base.ANY:
+        return True
+    if source.base is Base.ANY:
+        return source.lists <= target.lists
     if source.lists != target.lists:
         return False
     if source.base is Base.MAP and target.base is Base.MAP:
         return source.values is None or target.values is None or fits(source.values, target.values)
-    if target.base is Base.MESSAGE:
-        return _fits_message(source, target)
+    return _fits_message(source, target) if target.base is Base.MESSAGE else _fits_scalar(source, target)
+
+
+def _fits_scalar(source: Kind, target: Kind) -> bool:
     if source.base is target.base:
         return source.base is not Base.ENUM or source.type_name == target.type_name
     return target.base in _ALSO.get(source.base, ()) or (target.base is Base.BYTES and source.type_name == DATUM)

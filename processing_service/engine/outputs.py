@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from coordinator.payload.v1.payload_pb2 import Artifact, Datum
 from google.protobuf.message import Message
 
-from processing_service.engine.bindings import Binding, Read, Scope, binding_text, compile_binding, written
+from processing_service.engine.bindings import Read, Scope, written
 from processing_service.engine.definition_faults import Faults, failed
 from processing_service.engine.json_template import JsonReader
-from processing_service.engine.kinds import ARTIFACT, DATUM, TENSOR, Base, Kind, readable
+from processing_service.engine.kinds import ANY, ARTIFACT, DATUM, TENSOR, Base, Kind, readable
 from processing_service.engine.paths import ABSENT, Names, Unfit
+from processing_service.engine.template_context import TemplateContext
 from processing_service.engine.templates import wanted
 from processing_service.engine.values import datum_of, plain
 
@@ -71,43 +72,39 @@ def compile_outputs(values: Mapping[str, Any], names: Names, faults: Faults) -> 
     """The outputs of those JSON values by name, and the values in canonical form."""
     outputs: list[Output] = []
     forms: dict[str, Any] = {}
-    bindings: list[Binding] = []
+    shared: list[TemplateContext] = []
     for name, value in values.items():
-        path = f"outputs.{name}.value"
-        text = binding_text(value)
-        if text is None:
-            reader = JsonReader(faults, names, f"output {name!r}")
-            forms[name], read = reader.value(value, path)
-            bindings += reader.bindings
-            outputs.append(Output(name, "", read, Kind(Base.ANY)))
-        else:
-            forms[name] = written(text)
-            binding = _compiled(text, names, path, faults)
-            if binding is not None:
-                bindings.append(binding)
-                outputs.append(Output(name, binding.text, binding.read, binding.kind))
-    return (
-        Outputs(
-            tuple(outputs),
-            tuple(opening for binding in bindings for opening in binding.data),
-            frozenset().union(*(binding.steps for binding in bindings)),
-            frozenset().union(*(binding.parameters for binding in bindings)),
-        ),
-        forms,
+        context = TemplateContext(faults, names, f"output {name!r}")
+        shared.append(context)
+        forms[name], output = _compiled(name, value, context)
+        outputs.append(output)
+    compiled = Outputs(
+        tuple(outputs),
+        tuple(opening for context in shared for opening in context.openings),
+        frozenset().union(*(context.steps for context in shared)),
+        frozenset().union(*(context.parameters for context in shared)),
     )
+    return compiled, forms
 
 
-def _compiled(text: str, names: Names, path: str, faults: Faults) -> Binding | None:
-    try:
-        binding = compile_binding(text, names)
-    except Unfit as fault:
-        faults.add_unfit(path, fault)
-        return None
+def _compiled(name: str, value: Any, context: TemplateContext) -> tuple[Any, Output]:
+    path, text = f"outputs.{name}.value", context.binding_text(value)
+    if text is None:
+        form, read = JsonReader(context).value(value, path)
+        return form, Output(name, "", read, ANY)
+    binding = context.compile(text, path)
+    if binding is None:
+        return written(text), Output(name, text, _nothing, ANY)
     kind = binding.kind
     alone = not kind.lists and (kind.base is Base.BYTES or kind.type_name in _PAYLOADS)
     if not alone and not readable(kind):
-        faults.add(path, f"{written(text)} is {kind}, with bytes inside; bind each field that is wanted")
-    return binding
+        text_of_fault = f"{written(text)} is {kind}, with bytes inside; bind each field that is wanted"
+        context.faults.add(path, text_of_fault)
+    return written(text), Output(name, text, binding.read, kind)
+
+
+def _nothing(scope: Scope) -> Any:
+    return ABSENT
 
 
 def _is_payload(value: Any) -> bool:

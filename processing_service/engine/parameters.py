@@ -10,13 +10,12 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import Datum
 from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, ValueType, WorkflowParameter
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import Message
 
 from processing_service.engine import literals
-from processing_service.engine.definition_faults import Faults, join
+from processing_service.engine.definition_faults import join
 from processing_service.engine.kinds import BOOL, BYTES, INT, LOOSE, NUMBER, STRING, TENSOR, Base, Kind, message_kind
 from processing_service.engine.paths import ABSENT, Unfit, json_value
-from processing_service.engine.template_reader import TemplateReader
+from processing_service.engine.template_reader import fill_fields
 from processing_service.engine.values import to_message
 from processing_service.wire.errors import Code, CoordinatorError, Violation, nearest
 from processing_service.wire.naming import Spellings
@@ -111,7 +110,7 @@ def _kind(declared: WorkflowParameter, message: Descriptor | None) -> tuple[Kind
         return Kind(Base.ANY), lambda value: value
     if message.full_name in LOOSE:
         return Kind(Base.ANY), lambda value: value
-    make = to_message(message, _from_fields)
+    make = to_message(message, fill_fields)
     return message_kind(message), lambda value: make(value, {})
 
 
@@ -126,14 +125,6 @@ def _listed(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return [convert(item) for item in value]
 
     return convert_all
-
-
-def _from_fields(message: Message, values: Mapping[str, Any]) -> None:
-    faults = Faults()
-    TemplateReader(faults).fill(message, values, "")
-    if faults.violations:
-        first = faults.violations[0]
-        raise Unfit(f"{first.field_path}: {first.description}", first.suggestion)
 
 
 class _Reading:

@@ -6,7 +6,7 @@ trimmed bindings, no defaults. Legacy spellings of field names are resolved with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from google.protobuf import json_format
@@ -14,26 +14,18 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from processing_service.engine.bindings import (
-    Binding,
-    Read,
-    Scope,
-    binding_text,
-    compile_binding,
-    literal_text,
-    written,
-)
+from processing_service.engine.bindings import Scope, written
 from processing_service.engine.definition_faults import Faults, join
-from processing_service.engine.json_template import MAX_DEPTH, JsonReader
-from processing_service.engine.kinds import LOOSE, Kind, element_kind, fits, kind_of, map_entry
+from processing_service.engine.json_template import JsonReader
+from processing_service.engine.kinds import ANY, LOOSE, Kind, element_kind, fits, kind_of, map_entry
 from processing_service.engine.literals import canonical, duration, scalar, shown
-from processing_service.engine.paths import ABSENT, Names, Unfit
+from processing_service.engine.paths import ABSENT, Unfit
+from processing_service.engine.template_context import MAX_DEPTH, TemplateContext
 from processing_service.engine.templates import (
     Place,
     Put,
     Slot,
     Template,
-    openings_of,
     put_appended,
     put_entry,
     put_list,
@@ -41,57 +33,32 @@ from processing_service.engine.templates import (
     put_single,
     wants_content,
 )
-from processing_service.wire.errors import nearest
-from processing_service.wire.naming import spellings_of, words
-
-OnLegacy = Callable[[str, str], None]
-"""Called for each legacy spelling, with the full name of the field and the spelling."""
+from processing_service.engine.values import put_json
 
 _DURATION: Final = "google.protobuf.Duration"
 _VALUE: Final = "google.protobuf.Value"
 _MAX_SHOWN: Final = 64
 
 
-def ignore_legacy(full_field_name: str, spelling: str) -> None:
-    """Counts nothing."""
-
-
 class TemplateReader:
-    """Reads the values of one message.
+    """Reads the values of one message."""
 
-    Args:
-        faults: gathers what is wrong.
-        names: what bindings may name; None where there are no bindings.
-        owner: whose message it is, for messages: `step 'page'`.
-        on_legacy: called for each legacy spelling.
-    """
-
-    def __init__(
-        self,
-        faults: Faults,
-        names: Names | None = None,
-        owner: str = "",
-        on_legacy: OnLegacy = ignore_legacy,
-    ) -> None:
-        self._faults, self._names, self._owner, self._on_legacy = faults, names, owner, on_legacy
+    def __init__(self, context: TemplateContext) -> None:
+        self._context, self._faults = context, context.faults
         self._slots: list[Slot] = []
-        self._openings: list[Read] = []
-        self.warnings: dict[str, None] = {}
-        """What callers should rewrite, in order."""
-        self.steps: set[str] = set()
-        """Steps that bindings name."""
-        self.parameters: set[str] = set()
-        """Parameters that bindings name."""
 
     def template(self, descriptor: Descriptor, values: Mapping[str, Any], path: str) -> tuple[Template, dict[str, Any]]:
         """The template of a message, and its values in canonical form."""
         literals = GetMessageClass(descriptor)()
         form = self.fill(literals, values, path)
-        return Template(self._owner, literals, tuple(self._slots), tuple(self._openings)), form
+        return self._template(literals), form
 
     def fill(self, message: Message, values: Mapping[str, Any], path: str) -> dict[str, Any]:
         """Sets the literals of a message; its values in canonical form."""
         return self._message(message, values, path, Place(), 0)
+
+    def _template(self, literals: Message) -> Template:
+        return Template(self._context.owner, literals, tuple(self._slots), tuple(self._context.openings))
 
     def _message(
         self, message: Message, values: Mapping[str, Any], path: str, place: Place, depth: int
@@ -101,7 +68,7 @@ class TemplateReader:
         chosen: dict[str, str] = {}
         descriptor: Any = message.DESCRIPTOR
         for key, value in values.items():
-            field = self._field_of(descriptor, str(key), path)
+            field = self._context.field(descriptor, str(key), path)
             if field is None:
                 continue
             at = join(path, field.name)
@@ -115,19 +82,6 @@ class TemplateReader:
                 if found is not ABSENT:
                     form[field.name] = found
         return form
-
-    def _field_of(self, descriptor: Descriptor, key: str, path: str) -> FieldDescriptor | None:
-        spellings = spellings_of(descriptor)
-        name = spellings.find(key)
-        if not name:
-            near = nearest("_".join(words(key[:_MAX_SHOWN])), descriptor.fields_by_name)
-            self._faults.add(join(path, key), f"{descriptor.name} has no such field", near)
-            return None
-        field: FieldDescriptor = descriptor.fields_by_name[name]
-        if spellings.is_legacy(key):
-            self._on_legacy(field.full_name, key)
-            self.warnings[f"{join(path, key)}: a legacy spelling, write {name}"] = None
-        return field
 
     @staticmethod
     def _other_choice(field: FieldDescriptor, value: Any, chosen: dict[str, str]) -> str:
@@ -144,8 +98,8 @@ class TemplateReader:
             self._faults.add(path, f"values are nested deeper than {MAX_DEPTH}")
             return ABSENT
         entry = map_entry(field)
-        text = self._binding_text(value)
-        if text is not None:
+        text = self._context.binding_text(value)
+        if text is not None and kind_of(field) is not ANY:
             return self._bind(text, kind_of(field), path, place, _put(field, entry))
         if entry is not None:
             return self._map(message, field, entry, value, path, place, depth)
@@ -167,19 +121,12 @@ class TemplateReader:
 
     def _literal(self, field: FieldDescriptor, value: Any, path: str) -> Any:
         """One scalar; ABSENT if it is faulty."""
+        value = self._context.literal(value, path)
         try:
-            if isinstance(value, str) and self._names is not None:
-                value = literal_text(value)
-                self._warn_of_binding_inside(value, path)
-            return scalar(field)(value)
+            return value if value is ABSENT else scalar(field)(value)
         except Unfit as fault:
             self._faults.add_unfit(path, fault)
             return ABSENT
-
-    def _warn_of_binding_inside(self, value: str, path: str) -> None:
-        if "${" in value[1:]:
-            text = "`${` inside of text is no binding; join text in one expression, as ${'page ' + parameters.name}"
-            self.warnings[f"{path}: {text}"] = None
 
     @staticmethod
     def _form(field: FieldDescriptor, converted: Any, written_as: Any) -> Any:
@@ -219,7 +166,7 @@ class TemplateReader:
         if not isinstance(values, list | tuple):
             self._faults.add(path, f"must be a list, not {shown(values)}")
             return ABSENT
-        if any(self._binding_text(value) is not None for value in values):
+        if any(self._context.binding_text(value) is not None for value in values):
             return [self._append(field, value, f"{path}[{i}]", place, depth) for i, value in enumerate(values)]
         form = []
         for index, value in enumerate(values):
@@ -234,22 +181,17 @@ class TemplateReader:
 
     def _append(self, field: FieldDescriptor, value: Any, path: str, place: Place, depth: int) -> Any:
         """An item of a list in which bindings stand: each item is appended when the message is built."""
-        text, put = self._binding_text(value), put_appended(field, _from_fields)
+        text, put = self._context.binding_text(value), put_appended(field, fill_fields)
         if text is not None:
             return self._bind(text, element_kind(field), path, place, put)
         if field.message_type is None:
             converted = self._literal(field, value, path)
             self._slots.append(Slot(path, "", lambda _: converted, place.reach(), put))
             return ABSENT if converted is ABSENT else self._form(field, converted, value)
-        inner = TemplateReader(self._faults, self._names, self._owner, self._on_legacy)
+        inner = TemplateReader(self._context)
         literals = GetMessageClass(field.message_type)()
         form = inner._nested(literals, value, path, Place(), depth)
-        template = Template(self._owner, literals, tuple(inner._slots), ())
-        self._slots.append(Slot(path, "", template.build, place.reach(), put))
-        self._openings += inner._openings
-        self.warnings |= inner.warnings
-        self.steps |= inner.steps
-        self.parameters |= inner.parameters
+        self._slots.append(Slot(path, "", inner._template(literals).build, place.reach(), put))
         return form
 
     def _map(
@@ -265,7 +207,7 @@ class TemplateReader:
         if not isinstance(values, Mapping):
             self._faults.add(path, f"must be an object, not {shown(values)}")
             return ABSENT
-        inner, puts = entry.fields_by_name["value"], put_entry(entry, _from_fields)
+        inner, puts = entry.fields_by_name["value"], put_entry(entry, fill_fields)
         container, within = getattr(message, field.name), place.field(field.name)
         form = {}
         for key, value in values.items():
@@ -273,7 +215,7 @@ class TemplateReader:
             name = self._literal(entry.fields_by_name["key"], key, at)
             if name is ABSENT:
                 continue
-            if (text := self._binding_text(value)) is not None:
+            if (text := self._context.binding_text(value)) is not None:
                 form[str(key)] = self._bind(text, kind_of(inner), at, within, puts(name))
             elif inner.message_type is not None:
                 form[str(key)] = self._nested(container[name], value, at, within.entry(name), depth)
@@ -283,67 +225,44 @@ class TemplateReader:
         return form or ABSENT
 
     def _bind(self, text: str, kind: Kind, path: str, place: Place, put: Put) -> Any:
-        binding = self._compiled(text, kind, path)
+        binding = self._context.compile(text, path, opened=wants_content(kind))
         if binding is not None:
-            self._slots.append(Slot(path, binding.text, binding.read, place.reach(), put))
+            self._slots.append(Slot(path, text, binding.read, place.reach(), put))
+            if not fits(binding.kind, kind):
+                self._faults.add(path, f"takes {kind}, and {written(text)} is {binding.kind}")
         return written(text)
-
-    def _compiled(self, text: str, kind: Kind, path: str) -> Binding | None:
-        assert self._names is not None
-        try:
-            binding = compile_binding(text, self._names)
-        except Unfit as fault:
-            self._faults.add_unfit(path, fault)
-            return None
-        self._note(binding, wants_content(kind))
-        if not fits(binding.kind, kind):
-            self._faults.add(path, f"takes {kind}, and {written(text)} is {binding.kind}")
-        return binding
-
-    def _note(self, binding: Binding, opened: bool) -> None:
-        self.steps |= binding.steps
-        self.parameters |= binding.parameters
-        self._openings += openings_of(binding, opened)
-
-    def _binding_text(self, value: Any) -> str | None:
-        return binding_text(value) if self._names is not None else None
 
     def _loose(self, message: Message, value: Any, path: str, place: Place, depth: int) -> Any:
         """A Struct, Value or ListValue: any JSON, with bindings at any depth."""
-        name = message.DESCRIPTOR.name
-        if (name == "Struct" and not isinstance(value, Mapping)) or (
-            name == "ListValue" and not isinstance(value, list)
-        ):
-            self._faults.add(path, f"must be {'an object' if name == 'Struct' else 'a list'}, not {shown(value)}")
-            return ABSENT
-        reader = JsonReader(self._faults, self._names, self._owner)
+        reader = JsonReader(self._context)
         form, read = reader.value(value, path, depth)
-        if not reader.bindings:
-            _put_json(message, read(_NOTHING), _NOTHING)
-        else:
-            self._slots.append(Slot(path, "", read, place.reach(), _put_json))
-        for binding in reader.bindings:
-            self._note(binding, False)
+        if reader.bound:
+            self._slots.append(Slot(path, self._context.binding_text(value) or "", read, place.reach(), _put_json))
+            return form
+        try:
+            put_json(message, read(_NOTHING))
+        except Unfit as fault:
+            self._faults.add_unfit(path, fault)
         return form
 
 
 def _put(field: FieldDescriptor, entry: Descriptor | None) -> Put:
     if entry is not None:
-        return put_map(field, entry, _from_fields)
-    return (put_list if field.is_repeated else put_single)(field, _from_fields)
-
-
-_NOTHING: Final = Scope({}, {})
+        return put_map(field, entry, fill_fields)
+    return (put_list if field.is_repeated else put_single)(field, fill_fields)
 
 
 def _put_json(message: Message, value: Any, scope: Scope) -> None:
-    json_format.ParseDict(value, message)
+    put_json(message, value)
 
 
-def _from_fields(message: Message, values: Mapping[str, Any]) -> None:
+def fill_fields(message: Message, values: Mapping[str, Any]) -> None:
     """Fills a message from the JSON-like values of a session. Raises Unfit."""
     faults = Faults()
-    TemplateReader(faults).fill(message, values, "")
+    TemplateReader(TemplateContext(faults)).fill(message, values, "")
     if faults.violations:
         first = faults.violations[0]
         raise Unfit(f"{first.field_path}: {first.description}", first.suggestion)
+
+
+_NOTHING: Final = Scope({}, {})

@@ -76,13 +76,13 @@ class Template:
     """What may read a Datum whose content is wanted."""
 
     def build(self, scope: Scope) -> Message:
-        """The message; what a binding finds ABSENT stays unset. Raises CoordinatorError: EXPRESSION_FAILED."""
+        """The message; what a binding finds ABSENT or null stays unset. Raises CoordinatorError: EXPRESSION_FAILED."""
         message = type(self.literals)()
         message.CopyFrom(self.literals)
         for path, text, read, reach, put in self.slots:
             try:
                 value = read(scope)
-                if value is not ABSENT:
+                if value is not ABSENT and value is not None:
                     put(reach(message), value, scope)
             except Unfit as fault:
                 raise failed(self.owner, path, text, fault) from None

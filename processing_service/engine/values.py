@@ -154,7 +154,8 @@ def _known(made: Message, value: Any) -> Message:
     descriptor: Any = made.DESCRIPTOR
     name = descriptor.full_name
     if name in LOOSE:
-        return _loose(made, plain(value))
+        put_json(made, plain(value))
+        return made
     if name == _DURATION:
         return same(descriptor, duration(value))
     if name == _TIMESTAMP and isinstance(value, datetime):
@@ -164,11 +165,12 @@ def _known(made: Message, value: Any) -> Message:
     return _parsed(made, json_value(value))
 
 
-def _loose(made: Message, value: Any) -> Message:
+def put_json(made: Message, value: Any) -> None:
+    """Fills a Struct, Value or ListValue. Raises Unfit."""
     name = made.DESCRIPTOR.name
     if (name == "Struct" and not isinstance(value, dict)) or (name == "ListValue" and not isinstance(value, list)):
         raise Unfit(f"must be {'an object' if name == 'Struct' else 'a list'}, not {_shown(value)}")
-    return _parsed(made, value)
+    _parsed(made, value)
 
 
 def _parsed(made: Message, value: Any) -> Message:
