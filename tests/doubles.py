@@ -15,6 +15,7 @@ from coordinator.payload.v1.payload_pb2 import Artifact
 from coordinator.processing.v1 import processing_pb2 as pb
 from coordinator.processing.v1 import processing_pb2_grpc as rpc
 
+from processing_service.wire.callcontext import CallContext, current
 from processing_service.wire.errors import CoordinatorError, Unavailable, not_found
 from processing_service.wire.health import Health
 from processing_service.wire.interceptors.auth import Auth
@@ -38,6 +39,8 @@ class FakeCoordinator(rpc.ProcessingServiceServicer):
         """Where it is, while `serving` lasts."""
         self.calls: list[tuple[str, Any]] = []
         """Method and request of every call, in order."""
+        self.contexts: list[CallContext] = []
+        """What each call said of itself, in the same order."""
         self.faults: deque[CoordinatorError | None] = deque()
         """What the next calls are refused with; None lets one pass."""
         self.cuts: deque[int] = deque()
@@ -154,7 +157,7 @@ class FakeCoordinator(rpc.ProcessingServiceServicer):
         return pb.GetProcessingSessionEventsResponse(events=events[request.after_sequence :])
 
     async def WatchProcessingSession(self, request, context):
-        self.calls.append(("WatchProcessingSession", request))
+        self._note("WatchProcessingSession", request)
         self.watchers += 1
         try:
             async for update in self._cut(self._updates(request)):
@@ -175,7 +178,7 @@ class FakeCoordinator(rpc.ProcessingServiceServicer):
         return self.commands[request.operation](request)
 
     async def GetProcessingArtifact(self, request, context):
-        self.calls.append(("GetProcessingArtifact", request))
+        self._note("GetProcessingArtifact", request)
         if request.digest not in self.artifacts:
             raise not_found(ErrorReason.ERROR_REASON_ARTIFACT_NOT_FOUND, "artifact", request.digest)
         async for chunk in self._cut(_chunks(*self.artifacts[request.digest], request.offset)):
@@ -191,8 +194,12 @@ class FakeCoordinator(rpc.ProcessingServiceServicer):
         self.artifacts[artifact.digest] = artifact, data
         return pb.PostProcessingArtifactResponse(artifact=artifact, created=created)
 
-    async def _take(self, method: str, request: Any) -> None:
+    def _note(self, method: str, request: Any) -> None:
         self.calls.append((method, request))
+        self.contexts.append(current())
+
+    async def _take(self, method: str, request: Any) -> None:
+        self._note(method, request)
         await asyncio.sleep(self.delay)
         fault = self.faults.popleft() if self.faults else None
         if fault is not None:

@@ -6,6 +6,7 @@ import typer
 
 from processing_service.cli import artifacts, configuration, models, sessions, workflows
 from processing_service.cli.command import command
+from processing_service.cli.demo import demo
 from processing_service.cli.serve import serve
 from processing_service.cli.verbs import verb
 
@@ -13,6 +14,7 @@ _HELP = "Runs durable workflows over Model, Inference and Postprocessing service
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, help=_HELP)
 app.command("serve")(serve)
+app.command("demo")(demo)
 app.add_typer(workflows.app, name="workflow")
 app.add_typer(sessions.app, name="session")
 app.add_typer(models.app, name="model")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -36,7 +36,8 @@ class Caller:
 
     async def __aenter__(self) -> Self:
         self._metadata = tuple(_metadata(self.settings))
-        self._channel = open_channel(ChannelSettings(self.settings.address, tls=self.settings.tls))
+        channel = ChannelSettings(self.settings.address, tls=self.settings.tls)
+        self._channel = open_channel(channel, _tracing() if self.settings.tracing else ())
         return self
 
     async def __aexit__(
@@ -130,6 +131,13 @@ class Caller:
 
 def _left(end: float) -> float:
     return max(0.001, end - time.monotonic())
+
+
+def _tracing() -> Sequence[grpc.aio.ClientInterceptor]:
+    import opentelemetry.instrumentation.grpc as instrumentation
+
+    make: Callable[[], Sequence[grpc.aio.ClientInterceptor]] = instrumentation.aio_client_interceptors
+    return make()
 
 
 def _metadata(settings: ClientSettings) -> Iterator[tuple[str, str]]:

@@ -34,6 +34,8 @@ class ClientSettings:
     """For whom the work is done; empty leaves it to the server."""
     tls: TlsSettings | None = None
     """None means plain text."""
+    tracing: bool = False
+    """Whether each call makes a span of the process's tracer provider, which the server's spans then continue."""
 
     def __post_init__(self) -> None:
         if self.deadline <= 0:

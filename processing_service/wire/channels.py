@@ -35,6 +35,8 @@ class ChannelSettings:
     """Seconds without traffic, while a call is out, after which the peer is asked for a sign of life."""
     keepalive_timeout: float = 20.0
     """Seconds that the peer has to answer; then its connection and calls are UNAVAILABLE."""
+    reconnect_delay: float = 5.0
+    """Seconds between two tries to connect, at most; the first come sooner."""
     tls: TlsSettings | None = None
     """None means plain text."""
 
@@ -60,6 +62,7 @@ def open_channel(
         ("grpc.max_send_message_length", settings.message_limit),
         ("grpc.keepalive_time_ms", round(settings.keepalive_time * 1000)),
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout * 1000)),
+        ("grpc.max_reconnect_backoff_ms", round(settings.reconnect_delay * 1000)),
         ("grpc.service_config_disable_resolution", 1),
     )
     if settings.tls is None:

@@ -1,6 +1,7 @@
 """Deadlines, retries, errors and paging of the client's calls."""
 
 import asyncio
+import sys
 import time
 
 import pytest
@@ -174,3 +175,38 @@ def _response(reply):
     response = pb.PostCommandExecuteResponse()
     response.result.update(MessageToDict(reply, preserving_proto_field_name=True))
     return response
+
+
+TRACED = """
+import asyncio, sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from processing_service.client import CoordinatorClient
+
+async def main(exporter):
+    async with CoordinatorClient(sys.argv[1], tracing=True) as client:
+        await client.post_workflow_execute("read-text")
+        async for _ in client.watch_session("session-1", 0):
+            pass
+    print(*(format(span.context.trace_id, "032x") for span in exporter.get_finished_spans()))
+
+exporter = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+asyncio.run(main(exporter))
+"""
+
+
+async def test_calls_can_be_traced(coordinator):
+    """With `tracing` each call, streams too, is a span whose trace the server sees in traceparent."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", TRACED, coordinator.address, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+
+    trace_ids = out.decode().split()
+    assert len(trace_ids) == 2
+    assert [context.traceparent.split("-")[1] for context in coordinator.contexts] == trace_ids
