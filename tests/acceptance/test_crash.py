@@ -31,9 +31,11 @@ async def results(client: CoordinatorClient, session_id: str) -> Counter[str]:
     """How often each result was recorded."""
     events = client.get_processing_session_events(session_id)
     return Counter(
-        f"{event.step_id}[{event.item_index}]" if event.HasField("item_index") else event.step_id
-        async for event in events
-        if event.kind == pb.EVENT_KIND_STEP_SUCCEEDED
+        [
+            f"{event.step_id}[{event.item_index}]" if event.HasField("item_index") else event.step_id
+            async for event in events
+            if event.kind == pb.EVENT_KIND_STEP_SUCCEEDED
+        ]
     )
 
 
