@@ -24,6 +24,11 @@ def event_text(event: pb.SessionEvent) -> str:
     return f"{words} {event.message}".rstrip()
 
 
+def is_item_news(event: pb.SessionEvent) -> bool:
+    """Whether one item of many went its way: nothing to tell one by one."""
+    return event.HasField("item_index") and event.kind in _PLAIN
+
+
 def _step(done: str) -> Callable[[pb.SessionEvent], str]:
     return lambda event: f"{step_name(event)} {done}{_attempt(event)}"
 
@@ -41,6 +46,13 @@ def _ended(event: pb.SessionEvent) -> str:
     why = f": {event.failure.message}" if event.HasField("failure") else ""
     return f"session ended {session_state(event.session_state)}{why}"
 
+
+_PLAIN: Final = (
+    pb.EVENT_KIND_STEP_STARTED,
+    pb.EVENT_KIND_STEP_SUCCEEDED,
+    pb.EVENT_KIND_STEP_SKIPPED,
+    pb.EVENT_KIND_STEP_REUSED,
+)
 
 _TEXTS: Final[dict[int, Callable[[pb.SessionEvent], str]]] = {
     pb.EVENT_KIND_STEP_STARTED: _step("started"),

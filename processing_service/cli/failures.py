@@ -46,11 +46,11 @@ _NEXT: Final = {
     ErrorReason.ERROR_REASON_MODEL_NOT_FOUND: "`processing-service model list` shows what there is",
     ErrorReason.ERROR_REASON_OPERATION_NOT_FOUND: "`processing-service command` shows what there is",
     ErrorReason.ERROR_REASON_WORKFLOW_INVALID: "try it with `processing-service workflow validate FILE`",
+    ErrorReason.ERROR_REASON_DOMAIN_UNAVAILABLE: "`processing-service serve` starts a server, --address names another",
     ErrorReason.ERROR_REASON_UNAUTHENTICATED: "name the file that holds your token with --token-file",
     ErrorReason.ERROR_REASON_PERMISSION_DENIED: "use a token that may do this with --token-file",
     ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED: "give it more time with --deadline, or run it with --background",
 }
-_UNREACHED: Final = "start a server with `processing-service serve`, or name the address of another with --address"
 
 
 def report(error: Exception) -> ExitCode:
@@ -89,6 +89,6 @@ def _lines(error: CoordinatorError) -> Iterator[str]:
             advice = f"; did you mean {violation.suggestion!r}?" if violation.suggestion else ""
             yield f"  {violation.field_path}: {violation.description}{advice}"
     yield f"reason: {error.reason_name} ({error.code.name})"
-    step = _UNREACHED if error.code is Code.UNAVAILABLE else _NEXT.get(error.reason, "")
+    step = _NEXT.get(error.reason, "")
     if step:
         yield f"next: {step}"

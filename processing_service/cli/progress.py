@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from coordinator.processing.v1 import processing_pb2 as pb
 
-from processing_service.cli.events import event_text, snapshot_text
+from processing_service.cli.events import event_text, is_item_news, snapshot_text
 from processing_service.cli.output import is_terminal
 from processing_service.cli.tables import seconds, session_state, step_name
 
@@ -26,7 +26,7 @@ async def follow(updates: AsyncIterator[pb.WatchProcessingSessionResponse], stre
 
 
 class Lines(AbstractContextManager["Lines"]):
-    """A line for each event, and for each tenth of the whole."""
+    """A line for each event but the good ones of single items, and for each tenth of the whole."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -42,7 +42,7 @@ class Lines(AbstractContextManager["Lines"]):
         match update.WhichOneof("update"):
             case "snapshot":
                 self._print(f"session {update.snapshot.session_id} {snapshot_text(update.snapshot)}")
-            case "event":
+            case "event" if not is_item_news(update.event):
                 moment = update.event.occurred_at.ToDatetime().isoformat(timespec="milliseconds")
                 self._print(f"{moment}Z {event_text(update.event)}")
             case "session_progress":
@@ -107,8 +107,9 @@ class Bars(AbstractContextManager["Bars"]):
             self._started[name] = event.occurred_at.ToDatetime()
         elif event.kind == pb.EVENT_KIND_STEP_EXPANDED:
             self._bar(event.step_id, event.items_total)
-        elif event.HasField("item_index") and event.kind in _OVER:
-            self._progress.advance(self._items.get(event.step_id, self._whole))
+        elif is_item_news(event):
+            self._bar(event.step_id, None)
+            self._progress.advance(self._items[event.step_id])
         elif event.kind == pb.EVENT_KIND_STEP_SUCCEEDED:
             self._say(f"{name} {self._took(name, event)}".rstrip())
         else:
@@ -117,7 +118,7 @@ class Bars(AbstractContextManager["Bars"]):
             done = 1.0 if event.session_state == pb.SESSION_STATE_SUCCEEDED else None
             self._progress.update(self._whole, completed=done, description=session_state(event.session_state))
 
-    def _bar(self, step_id: str, total: int) -> None:
+    def _bar(self, step_id: str, total: int | None) -> None:
         if step_id not in self._items:
             self._items[step_id] = self._progress.add_task(step_id, total=total)
 
@@ -127,6 +128,3 @@ class Bars(AbstractContextManager["Bars"]):
 
     def _say(self, text: str) -> None:
         self._progress.console.print(text, markup=False)
-
-
-_OVER = (pb.EVENT_KIND_STEP_SUCCEEDED, pb.EVENT_KIND_STEP_SKIPPED, pb.EVENT_KIND_STEP_REUSED)

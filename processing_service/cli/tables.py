@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
-from typing import Any
+from typing import Any, Final
 
 from coordinator.model.v1 import model_pb2
 from coordinator.payload.v1.payload_pb2 import DataType, Datum
@@ -14,6 +14,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from processing_service.cli.output import Column, fact_lines, table_lines
 from processing_service.client.values import from_struct
+
+_SHOWN: Final = 300
+"""Characters of an output that people are shown."""
 
 
 def model_columns(resident: Iterable[model_pb2.ResidentModel]) -> Sequence[Column]:
@@ -121,9 +124,13 @@ def session_lines(session: pb.Session) -> Iterator[str]:
 def output_lines(session: pb.Session) -> Iterator[str]:
     """A line for each output: its value as JSON, or what kind of content it is."""
     for name, value in sorted(from_struct(session.outputs).items()):
-        yield f"  {name}: {json.dumps(value, ensure_ascii=False)}"
+        yield f"  {name}: {_clip(json.dumps(value, ensure_ascii=False))}"
     for name, datum in sorted(session.payloads.items()):
         yield f"  {name}: {content(datum)}"
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters; -o json has all)"
 
 
 def content(datum: Datum) -> str:

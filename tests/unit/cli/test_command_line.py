@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -108,6 +109,24 @@ async def test_waiting_may_end_before_the_session(ask, coordinator):
     assert ended.code == 5
     assert "session watch session-1" in ended.err
     assert coordinator.sessions["session-1"].state == pb.SESSION_STATE_RUNNING
+
+
+async def test_leaving_a_session(coordinator, tmp_path):
+    """Ctrl-C ends the wait with 130 and says how to come back; the session goes on."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "processing_service.cli", "session", "start", "waits", "--address", coordinator.address),
+        cwd=tmp_path,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(30):
+        while not coordinator.watchers:  # noqa: ASYNC110 - another process is awaited
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+
+    assert process.returncode == 130
+    assert err.decode() == "session session-1 goes on; `processing-service session watch session-1` follows it\n"
 
 
 async def test_watch_prints_events_as_json(ask, coordinator):

@@ -32,7 +32,8 @@ UPDATES = [
     event(pb.EVENT_KIND_STEP_EXPANDED, sequence=3, step_id="read", items_total=2),
     progress(0.31),
     progress(0.39),
-    event(pb.EVENT_KIND_STEP_SUCCEEDED, sequence=4, step_id="read", item_index=0, attempt=2),
+    event(pb.EVENT_KIND_STEP_SUCCEEDED, sequence=4, step_id="read", item_index=0, attempt=1),
+    event(pb.EVENT_KIND_STEP_CANCELLED, sequence=5, step_id="read", item_index=1, attempt=2),
     event(pb.EVENT_KIND_STEP_SUCCEEDED, sequence=1002, step_id="read", attempt=1),
     event(pb.EVENT_KIND_COMMAND_APPLIED, sequence=1003, message="PAUSE by an operator"),
     event(pb.EVENT_KIND_SESSION_ENDED, sequence=1004, session_state=pb.SESSION_STATE_SUCCEEDED),
@@ -45,7 +46,7 @@ async def updates():
 
 
 async def test_plain_lines():
-    """Where nobody looks there is a line for each event and for each tenth, without colour."""
+    """Where nobody looks there is a line for each event but the good ones of items, and for each tenth."""
     stream = io.StringIO()
 
     await follow(updates(), stream)
@@ -55,7 +56,7 @@ async def test_plain_lines():
         "2026-09-21T14:13:20.002Z read started",
         "2026-09-21T14:13:20.003Z read has 2 items",
         "30% done",
-        "2026-09-21T14:13:20.004Z read[0] succeeded, attempt 2",
+        "2026-09-21T14:13:20.005Z read[1] cancelled, attempt 2",
         "2026-09-21T14:13:21.002Z read succeeded",
         "2026-09-21T14:13:21.003Z command applied PAUSE by an operator",
         "2026-09-21T14:13:21.004Z session ended SUCCEEDED",

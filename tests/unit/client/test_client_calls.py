@@ -12,6 +12,7 @@ from google.protobuf.json_format import MessageToDict
 
 from processing_service.client import ClientSettings, CoordinatorClient
 from processing_service.wire.errors import Code, CoordinatorError, Unavailable
+from processing_service.wire.naming import from_pascal_or_camel
 from processing_service.wire.security import TokenSettings
 from tests.doubles import FakeCoordinator, serving
 
@@ -210,3 +211,43 @@ async def test_calls_can_be_traced(coordinator):
     trace_ids = out.decode().split()
     assert len(trace_ids) == 2
     assert [context.traceparent.split("-")[1] for context in coordinator.contexts] == trace_ids
+
+
+def test_every_rpc_is_a_method():
+    """Each RPC of ProcessingService and ModelService is a method of its name in snake_case."""
+    services = [
+        pb.DESCRIPTOR.services_by_name["ProcessingService"],
+        model_pb2.DESCRIPTOR.services_by_name["ModelService"],
+    ]
+    names = {from_pascal_or_camel(method.name) for service in services for method in service.methods}
+
+    assert {name for name in names if not callable(getattr(CoordinatorClient, name, None))} == set()
+
+
+MATRIX = pb.PostBatchCreateRequest(workflow_ids=["w"])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda client: client.post_workflow_plan(pb.PostWorkflowExecuteRequest()), id="plan"),
+        pytest.param(lambda client: client.post_session_control("s", pb.CONTROL_ACTION_PAUSE), id="control"),
+        pytest.param(lambda client: client.get_processing_batch("b"), id="get"),
+        pytest.param(lambda client: client.post_batch_create(MATRIX), id="create"),
+        pytest.param(lambda client: client.post_batch_items("b", [pb.BatchItem(item_id="i")]), id="items"),
+        pytest.param(lambda client: client.post_batch_execute("b"), id="execute"),
+        pytest.param(lambda client: client.post_batch_control("b", pb.BATCH_ACTION_PAUSE), id="batch control"),
+        pytest.param(lambda client: client.delete_processing_batch("b", force=True), id="delete"),
+        pytest.param(lambda client: anext(client.get_processing_batches(labels={"a": "b"})), id="batches"),
+        pytest.param(lambda client: anext(client.get_processing_batch_items("b")), id="cells"),
+        pytest.param(lambda client: anext(client.watch_processing_batch("b", 3)), id="watch"),
+        pytest.param(lambda client: client.get_processing_domains(), id="domains"),
+        pytest.param(lambda client: client.get_processing_contract(), id="contract"),
+    ],
+)
+async def test_what_the_server_does_not_serve(client, call):
+    """A call that the server does not serve yet reaches it and says so, once."""
+    with pytest.raises(CoordinatorError) as caught:
+        await call(client)
+
+    assert caught.value.code is Code.UNIMPLEMENTED
