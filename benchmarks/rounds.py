@@ -1,0 +1,150 @@
+"""Interleaved rounds: every contender once a round, in turns first and last, so that a disturbance hits all."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+
+import psutil
+
+from benchmarks.rows import Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one contender did in one round."""
+
+    operations: int
+    seconds: float
+    latencies: tuple[float, ...]
+    """Of each operation, in seconds."""
+    cpu: float
+    """CPU time of the contender's servers, in seconds."""
+    foreign: float
+    """CPU of processes that have no part in it, in cores."""
+
+    @property
+    def rate(self) -> float:
+        return self.operations / self.seconds
+
+    @property
+    def p50(self) -> float:
+        return median(self.latencies)
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU time of the servers by operation, in microseconds."""
+        return self.cpu / self.operations * 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Something that does operations, as fast as its callers can ask."""
+
+    name: str
+    operation: Callable[[], Awaitable[None]]
+    processes: tuple[psutil.Process, ...]
+    """Those that serve it."""
+    callers: int = 64
+    before: Callable[[], None] = lambda: None
+    """Called right before what is measured, and `after` right behind it."""
+    after: Callable[[], None] = lambda: None
+
+
+Results = Mapping[str, Sequence[Load]]
+
+
+async def interleave(contenders: Sequence[Contender], rounds: int, seconds: float) -> Results:
+    """All loads by contender, in the order of rounds; each is warmed up before it is measured."""
+    loads: dict[str, list[Load]] = {contender.name: [] for contender in contenders}
+    for turn in range(rounds):
+        for contender in contenders if turn % 2 == 0 else reversed(contenders):
+            await _loop(contender, seconds / 8)
+            load = await _measure(contender, seconds)
+            loads[contender.name].append(load)
+            tell(f"round {turn + 1}: {contender.name} {load.rate:.0f}/s, p50 {load.p50 * 1e3:.2f} ms, "
+                 f"server {load.cpu_us:.0f} us, foreign {load.foreign:.2f}")  # fmt: skip
+    return loads
+
+
+def ratio(results: Results, ours: str, peer: str) -> Spread:
+    """Rate of one by rate of the other, round by round."""
+    pairs = zip(results[ours], results[peer], strict=True)
+    return Spread.of([one.rate / other.rate for one, other in pairs])
+
+
+def foreign(results: Results, *names: str) -> float:
+    """Most foreign CPU in the rounds of some contenders, in cores."""
+    return max(load.foreign for name in names for load in results[name])
+
+
+def shown(loads: Sequence[Load]) -> str:
+    """Median rate and median CPU of the servers."""
+    return f"{median(load.rate for load in loads):.0f}/s, {median(load.cpu_us for load in loads):.0f} us CPU"
+
+
+def tell(text: str) -> None:
+    """Says on standard error how far things are."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Foreign:
+    """CPU of the machine that none of some processes took.
+
+    Args:
+        processes: those that have a part in the measurement; this process is one of them anyway.
+    """
+
+    def __init__(self, processes: Sequence[psutil.Process]) -> None:
+        self._processes = [psutil.Process(), *processes]
+        self._started, self._busy, self._own = perf_counter(), _busy(), self._taken()
+
+    def cores(self) -> float:
+        """Since this was made."""
+        others = (_busy() - self._busy) - (self._taken() - self._own)
+        return max(0.0, others / (perf_counter() - self._started))
+
+    def _taken(self) -> float:
+        return sum(map(cpu_seconds, self._processes))
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """User and system time of a process with all its threads."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _busy() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
+
+
+async def _measure(contender: Contender, seconds: float) -> Load:
+    others = Foreign(contender.processes)
+    contender.before()
+    cpu = sum(map(cpu_seconds, contender.processes))
+    started = perf_counter()
+    latencies = await _loop(contender, seconds)
+    took = perf_counter() - started
+    cpu = sum(map(cpu_seconds, contender.processes)) - cpu
+    contender.after()
+    return Load(len(latencies), took, tuple(latencies), cpu, others.cores())
+
+
+async def _loop(contender: Contender, seconds: float) -> list[float]:
+    end = perf_counter() + seconds
+    latencies: list[float] = []
+
+    async def call() -> None:
+        while (started := perf_counter()) < end:
+            await contender.operation()
+            latencies.append(perf_counter() - started)
+
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(contender.callers):
+            callers.create_task(call())
+    return latencies

@@ -1,0 +1,151 @@
+"""Server processes to measure: started, found ready, looked at, and ended whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from time import perf_counter
+from urllib.request import urlopen
+
+import grpc
+import psutil
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from prometheus_client.parser import text_string_to_metric_families
+
+from processing_service.wire.channels import ChannelSettings, open_channel
+
+ROOT = Path(__file__).parents[1]
+LAG = "processing_event_loop_lag_seconds"
+_PATIENCE_S = 60.0
+
+
+class Server:
+    """A process that serves.
+
+    Args:
+        process: it.
+        address: where it listens.
+        metrics_address: where its metrics are.
+        startup: seconds from its start to its first answer that it is SERVING.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], address: str, metrics_address: str, startup: float) -> None:
+        self.address, self.startup = address, startup
+        self.process = psutil.Process(process.pid)
+        self._metrics_address = metrics_address
+        self._lag: Counter[float] = Counter()
+        self._lag_before: Counter[float] = Counter()
+
+    @property
+    def resident_mb(self) -> float:
+        """Memory that it has now, in 10^6 bytes."""
+        return float(self.process.memory_info().rss / 1e6)
+
+    @property
+    def peak_mb(self) -> float:
+        """The most memory that it ever had, in 10^6 bytes."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
+
+    def start_lag(self) -> None:
+        """From here on the lag of its event loop counts."""
+        self._lag_before = self._read_lag()
+
+    def stop_lag(self) -> None:
+        """The lag counts no more."""
+        self._lag.update(self._read_lag() - self._lag_before)
+
+    def lag_ms(self, quantile: float = 0.99) -> float:
+        """Lag of its event loop, in ms, linear within a bucket as Prometheus' histogram_quantile does it."""
+        bounds = sorted(self._lag)
+        rank = quantile * self._lag[bounds[-1]]
+        lower, below = 0.0, 0
+        for bound in bounds:
+            if self._lag[bound] >= rank:
+                break
+            lower, below = bound, self._lag[bound]
+        return 1000 * (lower + (bound - lower) * (rank - below) / max(1, self._lag[bound] - below))
+
+    def _read_lag(self) -> Counter[float]:
+        with urlopen(f"http://{self._metrics_address}/metrics", timeout=10) as page:
+            families = text_string_to_metric_families(page.read().decode())
+            samples = next(family.samples for family in families if family.name == LAG)
+        return Counter(
+            {float(sample.labels["le"]): int(sample.value) for sample in samples if sample.name.endswith("_bucket")}
+        )
+
+
+@asynccontextmanager
+async def serving(folder: Path, *flags: str) -> AsyncIterator[Server]:
+    """`processing-service serve` with its store in `folder`."""
+    metrics_address = _free_address()
+    arguments = ["--store", str(folder / "store"), "--models", str(ROOT / "models")]
+    arguments += ["--metrics-address", metrics_address, *flags]
+    async with running("processing_service.cli", ["serve", *arguments], folder, metrics_address) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running(module: str, flags: Sequence[str], folder: Path, metrics_address: str) -> AsyncIterator[Server]:
+    """A Python module that serves at `--listen`, from its first SERVING on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    address = _free_address()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PROCESSING_SERVICE__")}
+    environment["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, "-m", module, *flags, "--listen", address]
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context((folder / "log").open("wb"))
+        started = perf_counter()
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)  # noqa: ASYNC220 - once
+        stack.callback(_end, process)
+        try:
+            await asyncio.wait_for(_ready(process, address), _PATIENCE_S)
+        except (TimeoutError, ChildProcessError) as error:
+            text = (folder / "log").read_text()[-2000:]
+            raise RuntimeError(f"{' '.join(command)} did not come to serve:\n{text}") from error
+        yield Server(process, address, metrics_address, perf_counter() - started)
+
+
+async def _ready(process: subprocess.Popen[bytes], address: str) -> None:
+    host, _, port = address.rpartition(":")
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+            break
+        except OSError:
+            if process.poll() is not None:
+                raise ChildProcessError from None
+            await asyncio.sleep(0.005)
+    async with open_channel(ChannelSettings(address)) as channel:
+        check = HealthStub(channel).Check
+        while (await check(HealthCheckRequest(), timeout=10)).status != HealthCheckResponse.SERVING:
+            await asyncio.sleep(0.005)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def channel_to(server: Server) -> grpc.aio.Channel:
+    """A channel as all clients of the benchmarks have it."""
+    return open_channel(ChannelSettings(server.address))
