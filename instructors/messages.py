@@ -15,6 +15,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from instructors.field_paths import entry, is_leaf, is_map, put
 from processing_service.engine.definition_faults import Faults
+from processing_service.engine.template_context import TemplateContext
 from processing_service.engine.template_reader import TemplateReader
 from processing_service.wire.errors import Code, CoordinatorError, Violation
 from processing_service.wire.naming import resolve_keys
@@ -53,7 +54,7 @@ def build(
     descriptor: Any = message.DESCRIPTOR
     resolved = resolve_keys(values, descriptor, on_legacy=on_legacy)
     faults = Faults()
-    TemplateReader(faults).fill(message, resolved.values, "")
+    TemplateReader(TemplateContext(faults)).fill(message, resolved.values, "")
     if faults.violations:
         raise _invalid(faults.violations)
     for path, value in payloads.items():
