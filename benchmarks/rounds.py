@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,12 +64,33 @@ async def interleave(contenders: Sequence[Contender], rounds: int, seconds: floa
     loads: dict[str, list[Load]] = {contender.name: [] for contender in contenders}
     for turn in range(rounds):
         for contender in contenders if turn % 2 == 0 else reversed(contenders):
-            await _loop(contender, seconds / 8)
+            await closed_loop(contender.callers, contender.operation, seconds=seconds / 8)
             load = await _measure(contender, seconds)
             loads[contender.name].append(load)
             tell(f"round {turn + 1}: {contender.name} {load.rate:.0f}/s, p50 {load.p50 * 1e3:.2f} ms, "
                  f"server {load.cpu_us:.0f} us, foreign {load.foreign:.2f}")  # fmt: skip
     return loads
+
+
+async def closed_loop(
+    callers: int, operation: Callable[[], Awaitable[None]], *, seconds: float = math.inf, count: float = math.inf
+) -> list[float]:
+    """Callers that each do one operation after the other, for some time or until all did `count`; latencies in s."""
+    end = perf_counter() + seconds
+    latencies: list[float] = []
+    begun = 0
+
+    async def call() -> None:
+        nonlocal begun
+        while begun < count and (started := perf_counter()) < end:
+            begun += 1
+            await operation()
+            latencies.append(perf_counter() - started)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(callers):
+            group.create_task(call())
+    return latencies
 
 
 def ratio(results: Results, ours: str, peer: str) -> Spread:
@@ -128,23 +150,8 @@ async def _measure(contender: Contender, seconds: float) -> Load:
     contender.before()
     cpu = sum(map(cpu_seconds, contender.processes))
     started = perf_counter()
-    latencies = await _loop(contender, seconds)
+    latencies = await closed_loop(contender.callers, contender.operation, seconds=seconds)
     took = perf_counter() - started
     cpu = sum(map(cpu_seconds, contender.processes)) - cpu
     contender.after()
     return Load(len(latencies), took, tuple(latencies), cpu, others.cores())
-
-
-async def _loop(contender: Contender, seconds: float) -> list[float]:
-    end = perf_counter() + seconds
-    latencies: list[float] = []
-
-    async def call() -> None:
-        while (started := perf_counter()) < end:
-            await contender.operation()
-            latencies.append(perf_counter() - started)
-
-    async with asyncio.TaskGroup() as callers:
-        for _ in range(contender.callers):
-            callers.create_task(call())
-    return latencies

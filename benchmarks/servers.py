@@ -10,17 +10,19 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter
 from urllib.request import urlopen
 
 import grpc
 import psutil
+from grpc.aio import AioRpcError
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.rounds import tell
 from processing_service.wire.channels import ChannelSettings, open_channel
 
 ROOT = Path(__file__).parents[1]
@@ -97,38 +99,51 @@ async def serving(folder: Path, *flags: str) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def running(module: str, flags: Sequence[str], folder: Path, metrics_address: str) -> AsyncIterator[Server]:
     """A Python module that serves at `--listen`, from its first SERVING on."""
-    folder.mkdir(parents=True, exist_ok=True)
     address = _free_address()
+    started = perf_counter()
+    process = _spawn([sys.executable, "-m", module, *flags, "--listen", address], folder)
+    try:
+        await asyncio.wait_for(_ready(process, address), _PATIENCE_S)
+        yield Server(process, address, metrics_address, perf_counter() - started)
+    except (TimeoutError, ChildProcessError) as error:
+        raise RuntimeError(f"{module} {' '.join(flags)} did not come to serve:\n{_last_words(folder)}") from error
+    except AioRpcError:
+        tell(_last_words(folder))
+        raise
+    finally:
+        _end(process)
+
+
+def _spawn(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    folder.mkdir(parents=True, exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PROCESSING_SERVICE__")}
     environment["PYTHONPATH"] = str(ROOT)
-    command = [sys.executable, "-m", module, *flags, "--listen", address]
-    async with AsyncExitStack() as stack:
-        log = stack.enter_context((folder / "log").open("wb"))
-        started = perf_counter()
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)  # noqa: ASYNC220 - once
-        stack.callback(_end, process)
-        try:
-            await asyncio.wait_for(_ready(process, address), _PATIENCE_S)
-        except (TimeoutError, ChildProcessError) as error:
-            text = (folder / "log").read_text()[-2000:]
-            raise RuntimeError(f"{' '.join(command)} did not come to serve:\n{text}") from error
-        yield Server(process, address, metrics_address, perf_counter() - started)
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
+
+
+def _last_words(folder: Path) -> str:
+    return (folder / "log").read_text("utf-8")[-3000:]
 
 
 async def _ready(process: subprocess.Popen[bytes], address: str) -> None:
     host, _, port = address.rpartition(":")
-    while True:
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-            break
-        except OSError:
-            if process.poll() is not None:
-                raise ChildProcessError from None
-            await asyncio.sleep(0.005)
+    while not _listens(host, int(port)):
+        if process.poll() is not None:
+            raise ChildProcessError
+        await asyncio.sleep(0.005)
     async with open_channel(ChannelSettings(address)) as channel:
         check = HealthStub(channel).Check
-        while (await check(HealthCheckRequest(), timeout=10)).status != HealthCheckResponse.SERVING:
+        while (await check(HealthCheckRequest(), timeout=10)).status != HealthCheckResponse.SERVING:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.005)
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
