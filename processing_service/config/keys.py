@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
 from functools import cache
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -85,8 +85,3 @@ def section_of(kind: Any) -> type | None:
     """The settings class that a field holds, also where it may be None; None for a field with a plain value."""
     kinds = (kind, *get_args(kind)) if NoneType in get_args(kind) else (kind,)
     return next((one for one in kinds if isinstance(one, type) and is_dataclass(one)), None)
-
-
-def has_default(declared: Field[Any]) -> bool:
-    """Whether the field may be left out."""
-    return declared.default is not MISSING or declared.default_factory is not MISSING

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 
-from processing_service.config.keys import Key, has_default, keys_of, section_of, typed_fields
+from processing_service.config.keys import Key, keys_of, section_of, typed_fields
 from processing_service.config.layers import PREFIX, Given, variable_of
 from processing_service.config.settings import Settings
 from processing_service.wire.errors import Code, CoordinatorError, Violation, nearest
@@ -41,13 +41,13 @@ def load(*layers: tuple[Given, ...]) -> Loaded:
 
     Raises:
         CoordinatorError: INVALID_ARGUMENT with a violation for every fault: FIELD_UNKNOWN with the nearest key,
-            FIELD_INVALID for a value that does not fit, FIELD_REQUIRED for one that is missing.
+            FIELD_INVALID for a value that does not fit.
     """
     loading = _Loading()
     for given in (given for layer in layers for given in layer):
         loading.take(given)
     settings = loading.build(Settings, "", None)
-    if loading.faults or settings is None:
+    if loading.faults:
         raise _error(loading.faults)
     return Loaded(settings, loading.sources)
 
@@ -99,12 +99,6 @@ class _Loading:
     def build(self, settings: type[Any], prefix: str, base: Any) -> Any:
         """An instance of a settings class: `base`, or its defaults, with the values given below `prefix`."""
         given = dict(self._arguments(settings, prefix, base))
-        missing = () if base is not None else _missing(settings, given)
-        for name in missing:
-            text = f"must be set too, because {prefix.rstrip('.')} is"
-            self.fault(ErrorReason.ERROR_REASON_FIELD_REQUIRED, prefix + name, text)
-        if missing:
-            return None
         try:
             return settings(**given) if base is None else replace(base, **given)
         except CoordinatorError as error:
@@ -135,10 +129,6 @@ def _default(declared: Any) -> Any:
     if declared.default_factory is not MISSING:
         return declared.default_factory()
     return None if declared.default is MISSING else declared.default
-
-
-def _missing(settings: type[Any], given: Mapping[str, object]) -> list[str]:
-    return [one.name for one, _ in typed_fields(settings) if one.name not in given and not has_default(one)]
 
 
 def _same_leaf(key: str, known: Mapping[str, Key]) -> str:
