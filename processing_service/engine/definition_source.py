@@ -45,6 +45,7 @@ _PROBLEMS: Final = (
     ("unexpected end", "a quote or a bracket is not closed"),
     ("quoted scalar", "a quote is not closed, or a \\ in it does not fit"),
     ("could not find expected ':'", "a ':' is missing after a key"),
+    ("nesting", _TOO_DEEP),
     ("escape", "an escape in a quoted text that does not exist"),
 )
 
