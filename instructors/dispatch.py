@@ -145,7 +145,7 @@ class Dispatch:
             if instructor.turns.full:
                 report(Progress(0.0, f"waits for its turn: {instructor.turns.out} calls are out"))
             try:
-                data = await instructor.send(step.operation, request, deadline, context, step.max_queued)
+                data = await instructor.send_watched(step.operation, request, deadline, context, step.max_queued)
             except CoordinatorError as error:
                 if error.code is Code.DEADLINE_EXCEEDED:
                     await self._wait_out(call)
@@ -184,9 +184,7 @@ class Dispatch:
     def _context(self, call: StepCall, step: PlannedStep) -> CallContext:
         session, key = call.session, call.key
         traceparent = session.traceparent if self._trace is None else self._trace(session.traceparent, key)
-        return CallContext(
-            session.session_id, step.step_id, call.attempt, key[: key.rindex("#")], "", session.tenant, traceparent
-        )
+        return CallContext(session.session_id, step.step_id, call.attempt, key, "", session.tenant, traceparent)
 
     async def _request(self, run: _Run, step: PlannedStep, call: StepCall) -> Any:
         """The request with everything in it."""

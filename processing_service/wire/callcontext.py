@@ -33,7 +33,7 @@ class CallContext(NamedTuple):
     attempt: int = 0
     """The step's attempt, from 1."""
     idempotency_key: str = ""
-    """Equal for all tries of one step: `session/step[item]`."""
+    """The step's key, `session/step[item]#attempt`: the same when a crash makes the call go out again."""
     request_id: str = ""
     """The caller's id of this request."""
     tenant: str = ""

@@ -10,6 +10,7 @@ import grpc
 
 from processing_service.wire.inprocess.call import Method
 from processing_service.wire.inprocess.context import Pairs
+from processing_service.wire.inprocess.direct import DirectMethod
 from processing_service.wire.inprocess.server import InProcessServer
 from processing_service.wire.inprocess.streams import (
     InProcessStreamStreamCall,
@@ -86,6 +87,10 @@ class InProcessChannel(grpc.aio.Channel):
         self, method: str, request_serializer: Serialize = None, response_deserializer: Parse = None, *_: Any, **__: Any
     ) -> _UnaryUnary:
         return _UnaryUnary(self._server, method, request_serializer, response_deserializer, self._message_limit)
+
+    def direct(self, method: str) -> DirectMethod:
+        """A unary method for a caller that has a CallContext at hand. Raises LookupError if nobody serves it."""
+        return DirectMethod(self._server, method, self._message_limit)
 
     def unary_stream(
         self, method: str, request_serializer: Serialize = None, response_deserializer: Parse = None, *_: Any, **__: Any

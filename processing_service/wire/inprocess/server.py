@@ -30,7 +30,8 @@ class InProcessServer(grpc.aio.Server):
     def __init__(self, wrap: Wrap | None = None) -> None:
         self._wrap = wrap
         self._services: list[grpc.GenericRpcHandler] = []
-        self._found: dict[str, Handler] = {}
+        self._bare: dict[str, Handler] = {}
+        self._wrapped: dict[str, Handler] = {}
         self.stopped = False
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
@@ -40,15 +41,21 @@ class InProcessServer(grpc.aio.Server):
         """Nothing: generated code gives the same handlers to `add_generic_rpc_handlers` first."""
 
     def find(self, method: str) -> Handler | None:
-        """The handler of `/package.Service/Method`, wrapped once; None if no servicer has it."""
-        if method not in self._found:
+        """The handler of `/package.Service/Method` behind its edge; None if no servicer has it."""
+        found = self._wrapped.get(method)
+        if found is None and (found := self.find_bare(method)) is not None:
+            found = self._wrapped[method] = self._wrap(method, found) if self._wrap else found
+        return found
+
+    def find_bare(self, method: str) -> Handler | None:
+        """The handler without its edge."""
+        if method not in self._bare:
             handlers = (service.service(_Details(method)) for service in self._services)
             handler = next((found for found in handlers if found is not None), None)
             if handler is None:
                 return None
-            handler = _awaitable(handler)
-            self._found[method] = self._wrap(method, handler) if self._wrap else handler
-        return self._found[method]
+            self._bare[method] = _awaitable(handler)
+        return self._bare[method]
 
     async def start(self) -> None:
         """Nothing: calls are served from the first moment."""

@@ -2,6 +2,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 
+import grpc
 import pytest
 from coordinator.error.v1 import error_pb2
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -27,7 +28,7 @@ from processing_service.engine.state import Items, Step
 from processing_service.engine.store.artifacts import FileArtifacts
 from processing_service.wire.channels import InProcessChannel, InProcessServer
 from processing_service.wire.errors import Code, CoordinatorError, not_found
-from processing_service.wire.interceptors.edge import Edge
+from processing_service.wire.interceptors.edge import Edge, EdgeInterceptor
 from processing_service.wire.telemetry.hooks import Telemetry
 
 ECHO = "postprocessing.post_postprocessing_execute"
@@ -77,7 +78,7 @@ class Inference(InferenceServiceServicer):
 class Bench:
     """A dispatch over embedded domains, driven as the engine drives it: step by step, in their order."""
 
-    def __init__(self, artifacts, foreign=()):
+    def __init__(self, artifacts, foreign=(), remote=None):
         self.artifacts, self.models, self.inference = artifacts, Models(), Inference()
         self.postprocessing = PostprocessingServicer()
         self.children = []
@@ -87,7 +88,8 @@ class Bench:
         add_InferenceServiceServicer_to_server(self.inference, server)
         add_PostprocessingServiceServicer_to_server(self.postprocessing, server)
         channel = InProcessChannel(server)
-        self.domains = Domains([*(Domain(name, found, channel) for name, found in CONTRACT.items()), *foreign])
+        channels = dict.fromkeys(CONTRACT, channel) | (remote or {})
+        self.domains = Domains([*(Domain(name, CONTRACT[name], channels[name]) for name in CONTRACT), *foreign])
         self.cache = ResultCache(limit_bytes=100_000)
         self.now_us = 1_000_000
         self.dispatch = Dispatch(
@@ -307,7 +309,7 @@ steps:
         "coordinator-session-id": "s-1",
         "coordinator-step-id": "run",
         "coordinator-attempt": "2",
-        "coordinator-idempotency-key": "s-1/run",
+        "coordinator-idempotency-key": "s-1/run#2",
         "coordinator-tenant": "tenant",
     }
     assert 9 < remaining < 10
@@ -351,8 +353,9 @@ async def test_a_session_with_a_model_pins_it_and_closes_its_inference_session(b
 
 
 async def test_parallel_first_steps_open_one_inference_session(bench):
-    """Steps that start together share what the first of them opens, also where nobody resolved the model before."""
+    """Steps that start together share what the first of them opens."""
     session = bench.session(MODEL, model_id="reader", payloads={"image": Datum(tensor=PIXEL)})
+    await bench.dispatch.opened(session.context)
     await asyncio.gather(session.run(0), session.run(1))
     assert len(bench.models.asked) == 1
     assert list(bench.inference.sessions) == ["i-0"]
@@ -527,7 +530,7 @@ outputs:
         session = bench.session(source)
         ended = await session.to_end()
         assert dict(ended.outputs) == {"text": "Hello Ada", "age": 36}
-        assert greeter.metadata[0]["coordinator-idempotency-key"] == "s-1/hello"
+        assert greeter.metadata[0]["coordinator-idempotency-key"] == "s-1/hello#1"
         greeter.replies = [RuntimeError("broken")]
         with pytest.raises(CoordinatorError) as caught:
             await session.run(1)
@@ -535,8 +538,14 @@ outputs:
         assert len(greeter.metadata) == 2
 
 
-async def test_a_call_that_ran_out_of_time_fails_when_the_time_is_over(bench):
-    """The domain gives up a margin early; the step fails once its deadline has passed, and so counts as timed out."""
+async def test_a_call_that_ran_out_of_time_fails_when_the_time_is_over(tmp_path):
+    """A remote domain gives up a margin early; the step fails once its deadline has passed, and so is timed out."""
+    server = grpc.aio.server(interceptors=(EdgeInterceptor(Edge(Telemetry())),))
+    add_PostprocessingServiceServicer_to_server(PostprocessingServicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+    bench = Bench(FileArtifacts(tmp_path), remote={"postprocessing": channel})
     source = f"""
 workflow_id: slow
 steps:
@@ -550,6 +559,9 @@ steps:
         await bench.dispatch.run(call, session.said.append)
     assert caught.value.code is Code.DEADLINE_EXCEEDED
     assert time.time_ns() // 1000 >= call.deadline_us
+    await channel.close()
+    await server.stop(0)
+    bench.artifacts.close()
 
 
 async def test_references_stay_references_for_the_coordinator_itself(bench):
