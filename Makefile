@@ -36,6 +36,7 @@ check: .venv/ok .venv-proto/ok ## Lint, type-check, and prove that the contract 
 	$(BIN)/lint-imports
 	$(BIN)/buf lint protos
 	$(BIN)/buf breaking protos --against $(BASELINE)
+	rm -rf .cache/generated
 	protos/generate.sh .cache/generated $(GENERATORS)
 	$(BIN)/python -m processing_service.wire.naming_rules .cache/generated/python/coordinator/coordinator.binpb
 	diff -r -x __pycache__ .cache/generated generated || { echo "generated/ is stale: run make proto" >&2; exit 1; }
@@ -47,7 +48,7 @@ bench: models ## Measure, and print the table
 	$(BIN)/python -m benchmarks
 
 models: .venv/ok ## Make the model repository that demo, serve, test and bench use
--include models.mk
+include models.mk
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .venv-proto .cache .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

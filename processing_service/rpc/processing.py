@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import grpc
 from coordinator.processing.v1 import processing_pb2 as pb
 from coordinator.processing.v1.processing_pb2_grpc import ProcessingServiceServicer
-from instructors.commands import CommandInstructor
-from instructors.domain_list import DomainInstructor
 
 from instructors.artifacts import ArtifactInstructor
+from instructors.commands import CommandInstructor
 from instructors.contract import ContractInstructor
+from instructors.domain_list import DomainInstructor
 from instructors.processing import ProcessingInstructor
 from instructors.sessions import SessionReader
 from instructors.watching import SessionWatch

@@ -35,7 +35,9 @@ STREAMS = {
 @cache
 def files() -> dict[str, FileDescriptorProto]:
     """Our files of the committed descriptor set, by package."""
-    stored = FileDescriptorSet.FromString((ROOT / "generated" / "python" / "coordinator" / "coordinator.binpb").read_bytes())
+    stored = FileDescriptorSet.FromString(
+        (ROOT / "generated" / "python" / "coordinator" / "coordinator.binpb").read_bytes()
+    )
     return {file.package: file for file in stored.file if file.package.startswith("coordinator.")}
 
 
