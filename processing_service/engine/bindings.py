@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from coordinator.payload.v1.payload_pb2 import Artifact
@@ -97,7 +96,7 @@ def compile_binding(text: str, names: Names) -> Binding:
         return Binding(text, lookup.kind, _reader(lookup), *_named([path]), (), True)
     expression = compile_expression(text, names)
     variables = [(variable.name, _variable(variable)) for variable in expression.variables]
-    data = tuple(_reader(v.lookup) for v in expression.variables if v.lookup and _is_payload(v.lookup))
+    data = tuple(_reader(v.lookup) for v in expression.variables if not v.tested and _is_payload(v.lookup))
 
     def read(scope: Scope) -> Any:
         values = {}
@@ -107,11 +106,12 @@ def compile_binding(text: str, names: Names) -> Binding:
                 values[name] = value
         return expression.evaluate(values)
 
-    return Binding(text, expression.kind, read, *_named(expression.paths), data, False)
+    return Binding(text, expression.kind, read, *_named(v.lookup.path for v in expression.variables), data, False)
 
 
-def _named(paths: Iterable[Path]) -> tuple[frozenset[str], frozenset[str]]:
+def _named(named: Iterable[Path]) -> tuple[frozenset[str], frozenset[str]]:
     """Steps and parameters that the paths begin with."""
+    paths = list(named)
     found = {root: frozenset(str(p.segments[0]) for p in paths if p.root == root) for root in ("steps", "parameters")}
     return found["steps"], found["parameters"]
 
@@ -147,9 +147,8 @@ def _root(path: Path, readers: tuple[Reader, ...]) -> Read:
 
 def _variable(variable: Variable) -> Read:
     """The value of a variable of an expression, as CEL takes it; ABSENT if it has none."""
-    if variable.lookup is None:
-        values = attrgetter(variable.name)
-        return lambda scope: dict.fromkeys(values(scope), True)
+    if variable.tested:
+        return _test(variable.lookup)
     reader, is_payload = _reader(variable.lookup), _is_payload(variable.lookup)
 
     def read(scope: Scope) -> Any:
@@ -159,6 +158,20 @@ def _variable(variable: Variable) -> Read:
             # An expression may guard what is not there with has(), so only using it is a fault.
             return ABSENT
         return value if value is ABSENT else to_cel(_opened(value, scope) if is_payload else value)
+
+    return read
+
+
+def _test(lookup: Lookup) -> Read:
+    """Whether a path leads to a value, as CEL's `has` says it."""
+    reader, by_value = _reader(lookup), lookup.by_value
+
+    def read(scope: Scope) -> bool:
+        try:
+            value = reader(scope)
+        except Unfit:
+            return False
+        return value is not ABSENT and (not by_value or bool(value))
 
     return read
 

@@ -8,7 +8,7 @@ Language: https://github.com/google/cel-spec.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -16,49 +16,30 @@ from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 
 from processing_service.engine.kinds import ANY, BOOL, BYTES, INT, NUMBER, STRING, Base, Kind, message_kind
-from processing_service.engine.paths import ROOTS, Lookup, Names, Path, Unfit, json_value, look_up
+from processing_service.engine.paths import Lookup, Names, Unfit, json_value, look_up
+from processing_service.engine.references import find_references
 
-_TOKEN: Final = re.compile(
-    r"""(?P<skip>\s+|//[^\n]*)
-    |(?P<text>[bBrR]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'))
-    |(?P<name>[A-Za-z_]\w*)
-    |(?P<number>[0-9][\w.]*)
-    |(?P<mark>.)""",
-    re.VERBOSE | re.DOTALL,
-)
 _FAULT: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _COMPARISON: Final = re.compile(r"'(?:_[<>=!]=?_|@in)'")
 MAX_LENGTH: Final = 4096
 """Longest expression, in characters."""
 _MAX_SHOWN: Final = 200
-_WHOLE: Final = (("steps",), ("parameters",))
-
-Chain = tuple[tuple[str, ...], bool]
-"""The words of a field path, and whether it stands alone in `has(...)`."""
-
-
-class Token(NamedTuple):
-    """A word or mark of an expression."""
-
-    sort: str
-    text: str
 
 
 class Variable(NamedTuple):
-    """A path that an expression reads."""
+    """What an expression reads from a path."""
 
     name: str
-    """As it is written, such as `steps.page.decode.width`."""
-    lookup: Lookup | None
-    """None for `steps` and `parameters` in `has(steps.page)`: which of them are there."""
+    """The path as it is written, such as `steps.page.decode.width`."""
+    lookup: Lookup
+    tested: bool
+    """True if it is whether there is a value, and not the value."""
 
 
 class Expression(NamedTuple):
     """A compiled expression."""
 
     text: str
-    paths: tuple[Path, ...]
-    """All that it names."""
     variables: tuple[Variable, ...]
     kind: Kind
     """What it comes to, as far as that can be told."""
@@ -70,20 +51,19 @@ def compile_expression(text: str, names: Names) -> Expression:
     """Compiles an expression. Raises Unfit for a fault of syntax, name or type."""
     if len(text) > MAX_LENGTH:
         raise Unfit(f"an expression of {len(text)} characters, at most {MAX_LENGTH} are taken")
-    chains = list(_chains(text))
-    variables = tuple(_variables(chains, names))
+    written, references = find_references(text)
+    variables = tuple(Variable(name, look_up(path, names), tested) for name, path, tested in references)
     try:
-        program = _program(text, variables, exact=True)
+        program = _program(written, variables, exact=True)
     except RuntimeError as fault:
         if not _COMPARISON.search(str(fault)):
             raise Unfit(_described(fault)) from None
         # The checker compares numbers of one type only, the evaluator those of any.
         try:
-            program = _program(text, variables, exact=False)
+            program = _program(written, variables, exact=False)
         except RuntimeError:
             raise Unfit(_described(fault)) from None
-    paths = tuple(_path(chain) for chain, _ in chains)
-    return Expression(text, paths, variables, _kind_of(program.return_type()), _evaluator(program, variables))
+    return Expression(text, variables, _kind_of(program.return_type()), _evaluator(program, variables))
 
 
 def to_cel(value: Any) -> Any:
@@ -105,7 +85,7 @@ def _fields(message: Message) -> dict[str, Any]:
 
 def _program(text: str, variables: tuple[Variable, ...], *, exact: bool) -> Any:
     cel = _library()
-    types = {name: _type(lookup.kind, exact) if lookup else _presence_type() for name, lookup in variables}
+    types = {name: cel.Type.BOOL if tested else _type(lookup.kind, exact) for name, lookup, tested in variables}
     return cel.NewEnv(descriptor_pool.Default(), variables=types).compile(text)
 
 
@@ -119,7 +99,7 @@ def _evaluator(program: Any, variables: tuple[Variable, ...]) -> Callable[[Mappi
         except RuntimeError as fault:
             raise Unfit(_described(fault)) from None
         if isinstance(plain, str) and result.type() == error:
-            missing = [name for name, _ in variables if name not in values]
+            missing = [name for name, _, _ in variables if name not in values]
             raise Unfit(f"{missing[0]} has no value here; guard it with has(...)" if missing else _reason(plain))
         return plain if isinstance(plain, bool | str | int | float) else _native(plain)
 
@@ -136,40 +116,6 @@ def _native(value: Any) -> Any:
     return value
 
 
-def _variables(chains: list[Chain], names: Names) -> Iterator[Variable]:
-    seen: set[str] = set()
-    for chain, tested in chains:
-        lookup: Lookup | None = look_up(_path(chain), names)
-        shown = chain[:-1] if tested else chain
-        if tested:
-            lookup = None if shown in _WHOLE else look_up(_path(shown), names)
-        name = ".".join(shown)
-        if name not in seen:
-            seen.add(name)
-            yield Variable(name, lookup)
-
-
-def _path(chain: tuple[str, ...]) -> Path:
-    return Path(chain[0], chain[1:])
-
-
-def _chains(text: str) -> Iterator[Chain]:
-    """The field paths of an expression."""
-    tokens = [Token(str(m.lastgroup), m.group()) for m in _TOKEN.finditer(text) if m.lastgroup != "skip"]
-    tokens.append(Token("mark", ""))
-    index = 0
-    while index < len(tokens) - 1:
-        start, index = index, index + 1
-        if tokens[start].text not in ROOTS or (start and tokens[start - 1].text == "."):
-            continue
-        chain = [tokens[start].text]
-        while tokens[index].text == "." and tokens[index + 1].sort == "name" and tokens[index + 2].text != "(":
-            chain.append(tokens[index + 1].text)
-            index += 2
-        tested = start > 1 and tokens[start - 1].text == "(" and tokens[start - 2].text == "has"
-        yield tuple(chain), tested and tokens[index].text == ")" and len(chain) > 1
-
-
 def _type(kind: Kind, exact: bool) -> Any:
     types = _library().Type
     if kind.lists:
@@ -180,11 +126,6 @@ def _type(kind: Kind, exact: bool) -> Any:
         return types(kind.type_name) if _is_known(kind.type_name) else types.DYN
     name = _CEL_TYPES.get(kind.base, "DYN") if exact or kind.base not in _NUMBERS else "DYN"
     return getattr(types, name)
-
-
-def _presence_type() -> Any:
-    types = _library().Type
-    return types.Map(types.STRING, types.DYN)
 
 
 _NUMBERS: Final = frozenset({Base.INT, Base.NUMBER, Base.ENUM})

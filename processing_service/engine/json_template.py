@@ -9,7 +9,7 @@ from typing import Any
 from processing_service.engine.bindings import Read, Scope, written
 from processing_service.engine.definition_faults import failed, join
 from processing_service.engine.kinds import readable
-from processing_service.engine.literals import exact_integer
+from processing_service.engine.literals import exact_float, exact_integer
 from processing_service.engine.paths import ABSENT, Unfit
 from processing_service.engine.template_context import MAX_DEPTH, TemplateContext
 from processing_service.engine.values import plain
@@ -61,9 +61,10 @@ class JsonReader:
         return written(text), read
 
     def _single(self, value: Any, path: str) -> tuple[Any, Read]:
-        if isinstance(value, float) and not math.isfinite(value):
-            self._context.faults.add(path, "JSON has no such number")
-            value = 0.0
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                self._context.faults.add(path, "JSON has no such number")
+            value = exact_float(value)
         elif isinstance(value, int) and not isinstance(value, bool):
             value = exact_integer(value)
         return value, _constant(self._context.literal(value, path))

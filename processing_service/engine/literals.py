@@ -148,7 +148,7 @@ def exact_integer(value: int) -> int | str:
 def exact_float(value: float) -> float | str:
     """The number, as text if JSON has none for it."""
     if math.isfinite(value):
-        return value
+        return value + 0.0  # one zero
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 

@@ -76,6 +76,8 @@ class Lookup(NamedTuple):
     kind: Kind
     readers: tuple[Reader, ...]
     """From the value of the root's name to that of the path, one after the other."""
+    by_value: bool
+    """True for a field without presence: it is there if it is not its default."""
 
 
 def parse_path(text: str) -> Path | None:
@@ -92,10 +94,17 @@ def look_up(path: Path, names: Names) -> Lookup:
     """The kind of what a path leads to, and how it is read. Raises Unfit."""
     kind, rest = _root(path, names)
     readers: list[Reader] = []
+    by_value = False
     for segment in rest:
+        by_value = _is_without_presence(kind, segment)
         kind, reader = _into(kind, segment)
         readers.append(reader)
-    return Lookup(path, kind, tuple(readers))
+    return Lookup(path, kind, tuple(readers), by_value)
+
+
+def _is_without_presence(kind: Kind, segment: str | int) -> bool:
+    field = kind.message.fields_by_name.get(str(segment)) if kind.message and not kind.lists else None
+    return field is not None and not field.has_presence
 
 
 def _root(path: Path, names: Names) -> tuple[Kind, tuple[str | int, ...]]:
