@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,10 +10,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-import psutil
 from coordinator.processing.v1 import processing_pb2 as pb
 
 from benchmarks.options import Options
+from benchmarks.rapidocr_peer import RapidOcr, install
 from benchmarks.rounds import Foreign, cpu_seconds, tell
 from benchmarks.rows import Row, Spread, Target
 from benchmarks.score import Line, Score, Truth, read_truth, score_page
@@ -29,7 +25,6 @@ ROWS: Final = ("pages-dense", "pages-photo", "errors-rendered", "errors-photo", 
 _IN_FLIGHT: Final = 4
 _SEED: Final = 2026
 _DEADLINE_S: Final = 300.0
-_PEERS: Final = ROOT / ".cache" / "peers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,59 +82,13 @@ def _corners(region: Any) -> list[tuple[float, float]]:
     return [(corner.get("x", 0.0), corner.get("y", 0.0)) for corner in region["corners"]]
 
 
-class Peer:
-    """RapidOCR in its process."""
-
-    def __init__(self) -> None:
-        environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
-        command = [_PEERS / "bin" / "python", Path(__file__).with_name("rapidocr_loop.py")]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        self._answer()
-
-    def read(self, page: Path) -> tuple[float, list[Line]]:
-        """Seconds that it took, and what it read."""
-        assert self.process.stdin is not None
-        print(page, file=self.process.stdin, flush=True)
-        answer = json.loads(self._answer())
-        return answer["seconds"], [Line(line["text"], line["corners"]) for line in answer["lines"]]
-
-    def _answer(self) -> str:
-        assert self.process.stdout is not None
-        if line := self.process.stdout.readline():
-            return line
-        raise RuntimeError(f"RapidOCR ended with {self.process.wait()}; remove {_PEERS} to install it again")
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-def _install_peers() -> None:
-    """An environment of its own from peers.lock, unless it is there."""
-    if (_PEERS / "ok").exists():
-        return
-    uv = [Path(sys.executable).with_name("uv")]
-    subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, _PEERS], check=True)
-    lock = Path(__file__).with_name("peers.lock")
-    install = [*uv, "pip", "install", "--quiet", "--python", _PEERS / "bin" / "python", "--require-hashes", "-r", lock]
-    subprocess.run(install, check=True)
-    (_PEERS / "ok").touch()
-
-
 async def _in_turn(pages: Sequence[Path], options: Options) -> list[Row]:
-    await asyncio.to_thread(_install_peers)
-    peer = await asyncio.to_thread(Peer)
+    await asyncio.to_thread(install)
+    peer = await asyncio.to_thread(RapidOcr)
     try:
         async with _reader(options.folder / "in-turn") as (server, client):
             await asyncio.to_thread(peer.read, pages[-1])
-            others = Foreign([server.process, psutil.Process(peer.process.pid)])
+            others = Foreign([server.process, peer.process])
             readings = [await _turn(client, peer, page, turn % 2 == 1) for turn, page in enumerate(pages)]
             foreign = others.cores()
     finally:
@@ -147,7 +96,7 @@ async def _in_turn(pages: Sequence[Path], options: Options) -> list[Row]:
     return [*_speeds(readings, options.rounds, foreign), *_errors(readings, foreign)]
 
 
-async def _turn(client: CoordinatorClient, peer: Peer, page: Path, peer_first: bool) -> Reading:
+async def _turn(client: CoordinatorClient, peer: RapidOcr, page: Path, peer_first: bool) -> Reading:
     if peer_first:
         peer_s, theirs = await asyncio.to_thread(peer.read, page)
     started = perf_counter()
@@ -181,11 +130,11 @@ def _errors(readings: Sequence[Reading], foreign: float) -> Iterable[Row]:
         ours, peer = _sums([reading for reading in shipped if reading.truth.kind == kind])
         rate = 100 * ours.error_rate
         what = f"character error rate, {kind} pages as shipped"
-        yield Row(name, what, Spread(rate, rate, rate), Target("<=", bound, "%"), _told(ours), _told(peer), foreign)
+        yield Row(name, what, Spread.one(rate), Target("<=", bound, "%"), _told(ours), _told(peer), foreign)
     ours, peer = _sums(readings)
     share = ours.error_rate / max(peer.error_rate, 1e-9)
     what = f"character error rate over all {len(readings)} pages by RapidOCR's"
-    yield Row("errors", what, Spread(share, share, share), Target("<=", 0.2, "x"), _told(ours), _told(peer), foreign)
+    yield Row("errors", what, Spread.one(share), Target("<=", 0.2, "x"), _told(ours), _told(peer), foreign)
 
 
 def _sums(readings: Iterable[Reading]) -> tuple[Score, Score]:
@@ -204,17 +153,17 @@ async def _at_once(pages: Sequence[Path], options: Options) -> list[Row]:
     async with _reader(options.folder / "at-once") as (server, client):
         others, waiting = Foreign([server.process]), list(reversed(pages))
         cpu, started = cpu_seconds(server.process), perf_counter()
-        server.start_lag()
+        server.lag.start()
 
         async def take() -> None:
             while waiting:
                 await _read(client, waiting.pop())
 
         await asyncio.gather(*(take() for _ in range(_IN_FLIGHT)))
-        server.stop_lag()
+        server.lag.stop()
         rate = len(pages) / (perf_counter() - started)
         cpu, foreign = (cpu_seconds(server.process) - cpu) / len(pages), others.cores()
-        peak, lag = server.peak_mb, server.lag_ms()
+        peak, lag = server.peak_mb, server.lag.p99_ms()
     ours = f"{rate:.3f} pages/s, {cpu:.1f} s CPU a page"
     text = f"{len(pages)} pages are read, {_IN_FLIGHT} sessions in flight"
     return [
@@ -224,4 +173,4 @@ async def _at_once(pages: Sequence[Path], options: Options) -> list[Row]:
 
 
 def _single(name: str, what: str, value: float, bound: float, unit: str, ours: str, foreign: float) -> Row:
-    return Row(name, what, Spread(value, value, value), Target("<", bound, unit), ours, foreign=foreign)
+    return Row(name, what, Spread.one(value), Target("<", bound, unit), ours, foreign=foreign)

@@ -105,8 +105,9 @@ def foreign(results: Results, *names: str) -> float:
 
 
 def shown(loads: Sequence[Load]) -> str:
-    """Median rate and median CPU of the servers."""
-    return f"{median(load.rate for load in loads):.0f}/s, {median(load.cpu_us for load in loads):.0f} us CPU"
+    """Median and best rate, and median CPU of the servers."""
+    rates, cpu_us = [load.rate for load in loads], median(load.cpu_us for load in loads)
+    return f"{median(rates):.0f}/s (best {max(rates):.0f}), {cpu_us:.0f} us CPU"
 
 
 def tell(text: str) -> None:

@@ -21,6 +21,11 @@ class Spread:
     high: float
 
     @classmethod
+    def one(cls, value: float) -> Spread:
+        """A figure that was taken once."""
+        return cls(value, value, value)
+
+    @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         return cls(median(values), min(values), max(values))
 
@@ -57,8 +62,8 @@ class Row:
     target: Target
     ours: str = ""
     peer: str = ""
-    foreign: float = 0.0
-    """CPU that other processes of the machine took meanwhile, in cores: above 0.2 the row is disturbed."""
+    foreign: float | None = None
+    """CPU that other processes of the machine took meanwhile, in cores; None where it makes no difference."""
 
     @property
     def reached(self) -> bool:
@@ -87,7 +92,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     same = row.figure.low == row.figure.high
     figure = f"{_short(row.figure.median) if same else row.figure}{_unit(row.target.unit)}"
     reached = "yes" if row.reached else "NO"
-    return (row.name, row.what, row.ours, row.peer, figure, str(row.target), reached, f"{row.foreign:.2f}")
+    foreign = "-" if row.foreign is None else f"{row.foreign:.2f}"
+    return (row.name, row.what, row.ours, row.peer, figure, str(row.target), reached, foreign)
 
 
 def _unit(unit: str) -> str:

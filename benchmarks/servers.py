@@ -8,25 +8,22 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter
-from urllib.request import urlopen
 
 import grpc
 import psutil
 from grpc.aio import AioRpcError
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.lag import Lag
 from benchmarks.rounds import tell
 from processing_service.wire.channels import ChannelSettings, open_channel
 
 ROOT = Path(__file__).parents[1]
-LAG = "processing_event_loop_lag_seconds"
 _PATIENCE_S = 60.0
 
 
@@ -43,9 +40,7 @@ class Server:
     def __init__(self, process: subprocess.Popen[bytes], address: str, metrics_address: str, startup: float) -> None:
         self.address, self.startup = address, startup
         self.process = psutil.Process(process.pid)
-        self._metrics_address = metrics_address
-        self._lag: Counter[float] = Counter()
-        self._lag_before: Counter[float] = Counter()
+        self.lag = Lag(metrics_address)
 
     @property
     def resident_mb(self) -> float:
@@ -57,33 +52,6 @@ class Server:
         """The most memory that it ever had, in 10^6 bytes."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
-
-    def start_lag(self) -> None:
-        """From here on the lag of its event loop counts."""
-        self._lag_before = self._read_lag()
-
-    def stop_lag(self) -> None:
-        """The lag counts no more."""
-        self._lag.update(self._read_lag() - self._lag_before)
-
-    def lag_ms(self, quantile: float = 0.99) -> float:
-        """Lag of its event loop, in ms, linear within a bucket as Prometheus' histogram_quantile does it."""
-        bounds = sorted(self._lag)
-        rank = quantile * self._lag[bounds[-1]]
-        lower, below = 0.0, 0
-        for bound in bounds:
-            if self._lag[bound] >= rank:
-                break
-            lower, below = bound, self._lag[bound]
-        return 1000 * (lower + (bound - lower) * (rank - below) / max(1, self._lag[bound] - below))
-
-    def _read_lag(self) -> Counter[float]:
-        with urlopen(f"http://{self._metrics_address}/metrics", timeout=10) as page:
-            families = text_string_to_metric_families(page.read().decode())
-            samples = next(family.samples for family in families if family.name == LAG)
-        return Counter(
-            {float(sample.labels["le"]): int(sample.value) for sample in samples if sample.name.endswith("_bucket")}
-        )
 
 
 @asynccontextmanager

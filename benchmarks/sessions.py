@@ -97,12 +97,13 @@ def _wide(places: Places) -> list[Contender]:
     embedded, sampled_out, remote, plain = (
         places[name] for name in ("embedded", "sampled-out", "remote", "plain")
     )  # fmt: skip
-    lag = embedded.server
-    watched = {"before": lag.start_lag, "after": lag.stop_lag}
+    lag = embedded.server.lag
     not_stored = session(remote.channel, _STEPS, stored=False)
     return [
         Contender("direct", direct(places["domain"].channel, _STEPS), (domain,)),
-        Contender("embedded", session(embedded.channel, _STEPS), (lag.process,), **watched),
+        Contender(
+            "embedded", session(embedded.channel, _STEPS), (embedded.server.process,), before=lag.start, after=lag.stop
+        ),
         Contender("sampled-out", session(sampled_out.channel, _STEPS), (sampled_out.server.process,)),
         Contender("remote", session(remote.channel, _STEPS), (remote.server.process, domain)),
         Contender("none", not_stored, (remote.server.process, domain)),
@@ -140,6 +141,6 @@ def _added(results: Results) -> Row:
 
 
 def _lag(server: Server, results: Results) -> Row:
-    lag = server.lag_ms()
+    lag = server.lag.p99_ms()
     what = "event-loop lag p99 while 64 callers run sessions"
-    return Row("lag-sessions", what, Spread(lag, lag, lag), Target("<", 20, "ms"), foreign=foreign(results, "embedded"))
+    return Row("lag-sessions", what, Spread.one(lag), Target("<", 20, "ms"), foreign=foreign(results, "embedded"))
