@@ -69,7 +69,7 @@ def row_view(row: SessionRow, now_us: int, owner: str) -> Session:
     """A stored session without its steps."""
     state = State(
         row.start.session_id,
-        (),
+        [],
         row.deadline_us,
         row.budget_us,
         row.state,

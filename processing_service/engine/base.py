@@ -60,7 +60,7 @@ class StepCall(NamedTuple):
     """`session/step[item]#attempt`."""
     deadline_us: int
     """When it has to be done, in microseconds since the Unix epoch."""
-    steps: tuple[Step, ...]
+    steps: Sequence[Step]
     """All steps as they stand: where its inputs come from."""
 
 

@@ -162,7 +162,7 @@ LEGAL: Final[dict[Action, frozenset[SessionState]]] = {
 
 def decide(plan: Plan, state: State, event: Event) -> Decision:
     """What comes of an event; pure."""
-    turn = _Turn(plan, state, event.at)
+    turn = _Turn(plan, state.copy(), event.at)
     _BY_EVENT[type(event)](turn, event)
     return Decision(turn.state, turn.actions, turn.records)
 
@@ -193,12 +193,19 @@ class _Turn:
         self.records: list[Record] = []
 
     def note(self, kind: Kind, to: SessionState | None = None, **facts: Any) -> None:
-        """Writes a record and moves the state by it."""
+        """Writes a record of what happens rarely, and moves the state by it."""
         state = self.state
         attempt = facts.pop("session_attempt", state.attempt)
-        record = Record(state.sequence + 1, self.at, kind, attempt, to or state.state, **facts)
+        self._keep(Record(state.sequence + 1, self.at, kind, attempt, to or state.state, **facts))
+
+    def note_call(self, kind: Kind, step: int, item: int, attempt: int, output: Output | None = None) -> None:
+        """Writes a record of what happens at every call."""
+        state = self.state
+        self._keep(Record(state.sequence + 1, self.at, kind, state.attempt, state.state, step, item, attempt, output))
+
+    def _keep(self, record: Record) -> None:
         self.records.append(record)
-        self.state = apply(self.plan, state, record)
+        apply(self.plan, self.state, record)
 
     def begin(self, index: int) -> None:
         """Starts a step whose dependencies have ended."""
@@ -209,7 +216,7 @@ class _Turn:
 
     def call(self, index: int, item: int, attempt: int) -> None:
         """Sends a call out."""
-        self.note(Kind.STEP_STARTED, step=index, item=item, attempt=attempt)
+        self.note_call(Kind.STEP_STARTED, index, item, attempt)
         step = self.state.steps[index]
         due = step.due_us if item < 0 else step.items.running[-1].due_us  # type: ignore[union-attr]
         self.actions.append(Run(index, item, attempt, due))
@@ -241,7 +248,12 @@ class _Turn:
     def ready(self, index: int) -> bool:
         """True if a step waits, and for nothing."""
         steps = self.state.steps
-        return steps[index].state is StepState.WAITING and all(steps[n].ended for n in self.plan.steps[index].needs)
+        if steps[index].state is not StepState.WAITING:
+            return False
+        for needed in self.plan.steps[index].needs:  # noqa: SIM110  # a generator costs more than the loop
+            if not steps[needed].ended:
+                return False
+        return True
 
     def launch(self) -> None:
         """Starts all that may start: after a resume, a recovery, a retry."""
@@ -308,7 +320,12 @@ def _tries(state: State, index: int, item: int) -> int:
 
 
 def _is_out(state: State, event: Succeeded | Failed | Ended) -> bool:
-    return not state.state.terminal and (event.item, event.attempt) in _flights(state.steps[event.step])
+    step = state.steps[event.step]
+    if step.items is None:
+        out = step.state is StepState.RUNNING and event.item < 0 and event.attempt == step.attempt
+    else:
+        out = (event.item, event.attempt) in _flights(step)
+    return out and not state.state.terminal
 
 
 def _started(turn: _Turn, event: Started) -> None:
@@ -336,7 +353,7 @@ def _succeeded(turn: _Turn, event: Succeeded) -> None:
     if turn.state.state is SessionState.CANCELLING:
         _receipt(turn, event, Outcome.COMPLETED_ANYWAY)
         return
-    turn.note(Kind.STEP_SUCCEEDED, step=event.step, item=event.item, attempt=event.attempt, output=event.output)
+    turn.note_call(Kind.STEP_SUCCEEDED, event.step, event.item, event.attempt, event.output)
     if event.item < 0:
         turn.advance(event.step)
     elif turn.state.state is SessionState.RUNNING or not _unfinished(turn.state.steps[event.step]):

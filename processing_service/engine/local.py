@@ -159,7 +159,7 @@ class LocalEngine:
     def _take_up(self, row: SessionRow, records: Sequence[Record], context: SessionContext, plan: Plan) -> Live:
         start = row.start
         state = restore(plan, initial(start.session_id, plan, start.created_us, start.budget_us), records)
-        state = state._replace(recoveries=max(state.recoveries, row.recoveries - 1))
+        state.recoveries = max(state.recoveries, row.recoveries - 1)
         live = Live(context, plan, state, Durability(start.durability))
         live.number = row.number
         self._begin(live, Recovered(self._now_us()))
@@ -169,9 +169,17 @@ class LocalEngine:
         """Ends a session whose definition this version cannot run any more."""
         fault, now = fault_of(error), self._now_us()
         record = Record(row.last_sequence + 1, now, Kind.SESSION_ENDED, row.attempt, SessionState.FAILED, fault=fault)
-        state = State(row.start.session_id, (), row.deadline_us, row.budget_us, SessionState.FAILED)
-        state = state._replace(
-            sequence=record.sequence, attempt=row.attempt, started_us=row.started_us, ended_us=now, fault=fault
+        state = State(
+            row.start.session_id,
+            [],
+            row.deadline_us,
+            row.budget_us,
+            SessionState.FAILED,
+            record.sequence,
+            row.attempt,
+            started_us=row.started_us,
+            ended_us=now,
+            fault=fault,
         )
         self._store.commit(row.number, state, [record], result=_failure_result(state))
 

@@ -1,13 +1,16 @@
 """Where a session stands, and how a record moves it on. Pure: standard library only.
 
 A session's state is what its records say: `restore` reads a stored history with the same function by which `decide`
-moved the live one, so that both can never differ.
+moved the live one, so that both can never differ. A state that was given out is never changed: `apply` works on a copy
+that its caller made, and copies a step before it changes it. (Records that are replaced whole would say the same, and
+cost twice as much; this stands on the path of every call.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from processing_service.engine.records import (
     RULES,
@@ -45,7 +48,8 @@ class Items(NamedTuple):
     """Results by item, in the order in which they came."""
 
 
-class Step(NamedTuple):
+@dataclass(slots=True)
+class Step:
     """One step of a session."""
 
     state: StepState = StepState.WAITING
@@ -63,17 +67,33 @@ class Step(NamedTuple):
     items: Items | None = None
     reused_from: str = ""
 
+    def copy(self) -> Step:
+        """An equal step that may be changed."""
+        return Step(
+            self.state,
+            self.since_us,
+            self.attempt,
+            self.tries,
+            self.due_us,
+            self.started_us,
+            self.output,
+            self.fault,
+            self.items,
+            self.reused_from,
+        )
+
     @property
     def ended(self) -> bool:
         """True if nothing more comes of it in this attempt of the session."""
         return self.state >= StepState.SUCCEEDED
 
 
-class State(NamedTuple):
+@dataclass(slots=True)
+class State:
     """A session."""
 
     session_id: str
-    steps: tuple[Step, ...]
+    steps: list[Step]
     deadline_us: int
     """When its budget ends; while paused, `budget_us` counts instead."""
     budget_us: int
@@ -95,60 +115,71 @@ class State(NamedTuple):
     fault: Fault | None = None
     rules: int = RULES
 
+    def copy(self) -> State:
+        """An equal state that may be changed; its steps are shared until they are."""
+        return State(
+            self.session_id,
+            self.steps.copy(),
+            self.deadline_us,
+            self.budget_us,
+            self.state,
+            self.sequence,
+            self.attempt,
+            self.created_us,
+            self.started_us,
+            self.ended_us,
+            self.unended,
+            self.in_flight,
+            self.recoveries,
+            self.paused_us,
+            self.cancelled_us,
+            self.fault,
+            self.rules,
+        )
+
 
 def initial(session_id: str, plan: Plan, created_us: int, budget_us: int) -> State:
     """A session of which nothing is recorded yet."""
-    steps = (Step(since_us=created_us),) * len(plan.steps)
+    steps = [Step(since_us=created_us)] * len(plan.steps)
     return State(session_id, steps, created_us + budget_us, budget_us, created_us=created_us, unended=len(steps))
 
 
 def restore(plan: Plan, start: State, records: Iterable[Record]) -> State:
     """The session after these records."""
+    state = start.copy()
     for record in records:
-        start = apply(plan, start, record)
-    return start
+        apply(plan, state, record)
+    return state
 
 
-def apply(plan: Plan, state: State, record: Record) -> State:
-    """The session after one more record."""
-    return _BY_KIND[record.kind](plan, state, record)
+def apply(plan: Plan, state: State, record: Record) -> None:
+    """Moves a state, its caller's own copy, by one more record."""
+    state.sequence, state.state = record.sequence, record.session_state
+    _BY_KIND[record.kind](plan, state, record)
 
 
-def _moved(state: State, record: Record, **changes: Any) -> State:
-    return state._replace(sequence=record.sequence, state=record.session_state, **changes)
+def _changed(state: State, record: Record) -> Step:
+    """A copy of the record's step, in its place."""
+    step = state.steps[record.step] = state.steps[record.step].copy()
+    return step
 
 
-def _with_step(state: State, record: Record, step: Step, in_flight: int = 0) -> State:
-    index, steps = record.step, state.steps
-    before = steps[index]
-    return state._replace(
-        sequence=record.sequence,
-        state=record.session_state,
-        steps=(*steps[:index], step, *steps[index + 1 :]),
-        unended=state.unended + before.ended - step.ended,
-        in_flight=state.in_flight + in_flight,
-    )
+def _session_started(plan: Plan, state: State, record: Record) -> None:
+    state.started_us = record.at
 
 
-def _session_started(plan: Plan, state: State, record: Record) -> State:
-    return _moved(state, record, started_us=record.at)
-
-
-def _step_started(plan: Plan, state: State, record: Record) -> State:
-    step, timeout = state.steps[record.step], plan.steps[record.step].timeout_us
+def _step_started(plan: Plan, state: State, record: Record) -> None:
+    step, timeout = _changed(state, record), plan.steps[record.step].timeout_us
     due = min(state.deadline_us, record.at + timeout) if timeout else state.deadline_us
+    state.in_flight += 1
     if record.item >= 0:
-        step = step._replace(attempt=max(step.attempt, record.attempt), items=_item_started(step, record, due))
-        return _with_step(state, record, step, +1)
-    step = step._replace(
-        state=StepState.RUNNING,
-        since_us=record.at,
-        attempt=record.attempt,
-        tries=step.tries + 1,
-        due_us=due,
-        started_us=step.started_us or record.at,
-    )
-    return _with_step(state, record, step, +1)
+        step.items = _item_started(step, record, due)
+        step.attempt = max(step.attempt, record.attempt)
+        return
+    step.state, step.since_us, step.due_us = StepState.RUNNING, record.at, due
+    step.attempt = record.attempt
+    step.tries += 1
+    step.started_us = step.started_us or record.at
 
 
 def _item_started(step: Step, record: Record, due: int) -> Items:
@@ -161,95 +192,86 @@ def _item_started(step: Step, record: Record, due: int) -> Items:
     )
 
 
-def _step_succeeded(plan: Plan, state: State, record: Record) -> State:
-    step = state.steps[record.step]
+def _step_succeeded(plan: Plan, state: State, record: Record) -> None:
+    step = _changed(state, record)
     if record.item >= 0:
         items = _items(step)
-        items = items._replace(running=_without(items.running, record.item))
-        if record.output is not None:
-            items = items._replace(outputs=(*items.outputs, (record.item, record.output)))
-        return _with_step(state, record, step._replace(items=items), -1)
-    running = step.state is StepState.RUNNING and step.items is None
-    step = step._replace(
-        state=StepState.SUCCEEDED, since_us=record.at, output=record.output, reused_from=record.reused_from
-    )
-    return _with_step(state, record, step, -running)
+        outputs = items.outputs if record.output is None else (*items.outputs, (record.item, record.output))
+        step.items = items._replace(running=_without(items.running, record.item), outputs=outputs)
+        state.in_flight -= 1
+        return
+    state.in_flight -= step.state is StepState.RUNNING and step.items is None
+    state.unended -= 1
+    step.state, step.since_us = StepState.SUCCEEDED, record.at
+    step.output, step.reused_from = record.output, record.reused_from
 
 
-def _step_ended(to: StepState) -> Callable[[Plan, State, Record], State]:
-    def move(plan: Plan, state: State, record: Record) -> State:
-        step = state.steps[record.step]
+def _step_ended(to: StepState) -> Callable[[Plan, State, Record], None]:
+    def move(plan: Plan, state: State, record: Record) -> None:
+        step = _changed(state, record)
         if record.item >= 0:
-            left = _items(step)._replace(running=_without(_items(step).running, record.item))
-            return _with_step(state, record, step._replace(items=left), -1)
-        out = len(step.items.running) if step.items else step.state is StepState.RUNNING
-        items = step.items and step.items._replace(running=(), delayed=())
-        ended = step._replace(state=to, since_us=record.at, fault=record.fault, items=items)
-        return _with_step(state, record, ended, -out)
+            step.items = _items(step)._replace(running=_without(_items(step).running, record.item))
+            state.in_flight -= 1
+            return
+        if step.items is not None:
+            state.in_flight -= len(step.items.running)
+            step.items = step.items._replace(running=(), delayed=())
+        else:
+            state.in_flight -= step.state is StepState.RUNNING
+        state.unended -= not step.ended
+        step.state, step.since_us, step.fault = to, record.at, record.fault
 
     return move
 
 
-def _step_retry_scheduled(plan: Plan, state: State, record: Record) -> State:
-    step, due = state.steps[record.step], record.at + record.delay_us
+def _step_retry_scheduled(plan: Plan, state: State, record: Record) -> None:
+    step, due = _changed(state, record), record.at + record.delay_us
+    state.in_flight -= 1
+    step.fault = record.fault
     if record.item >= 0:
         items = _items(step)
         flight = next(flight for flight in items.running if flight.item == record.item)
-        items = items._replace(
+        step.items = items._replace(
             running=_without(items.running, record.item), delayed=(*items.delayed, flight._replace(due_us=due))
         )
-        return _with_step(state, record, step._replace(items=items, fault=record.fault), -1)
-    step = step._replace(state=StepState.WAITING, since_us=record.at, due_us=due, fault=record.fault)
-    return _with_step(state, record, step, -1)
+        return
+    step.state, step.since_us, step.due_us = StepState.WAITING, record.at, due
 
 
-def _step_expanded(plan: Plan, state: State, record: Record) -> State:
-    step = state.steps[record.step]
-    items = Items(record.items_total, step.attempt + 1)
-    step = step._replace(state=StepState.RUNNING, since_us=record.at, started_us=record.at, items=items)
-    return _with_step(state, record, step)
+def _step_expanded(plan: Plan, state: State, record: Record) -> None:
+    step = _changed(state, record)
+    step.state, step.since_us, step.started_us = StepState.RUNNING, record.at, record.at
+    step.items = Items(record.items_total, step.attempt + 1)
 
 
-def _command_applied(plan: Plan, state: State, record: Record) -> State:
+def _command_applied(plan: Plan, state: State, record: Record) -> None:
     if record.action == Action.PAUSE:
-        frozen = record.at - record.elapsed_us
-        return _moved(state, record, paused_us=frozen, budget_us=state.deadline_us - frozen)
-    if record.action == Action.RESUME:
-        return _resumed(state, record)
-    if record.action == Action.CANCEL:
-        return _moved(state, record, cancelled_us=record.at)
-    if record.action == Action.RETRY:
-        return _retried(state, record)
-    return _moved(state, record)
+        state.paused_us = record.at - record.elapsed_us
+        state.budget_us = state.deadline_us - state.paused_us
+    elif record.action == Action.RESUME:
+        _resume(state, record.at)
+    elif record.action == Action.CANCEL:
+        state.cancelled_us = record.at
+    elif record.action == Action.RETRY:
+        _retry(state, record)
 
 
-def _resumed(state: State, record: Record) -> State:
-    paused = record.at - state.paused_us
-    return _moved(
-        state,
-        record,
-        paused_us=0,
-        deadline_us=record.at + state.budget_us,
-        steps=tuple(step._replace(due_us=step.due_us + paused) if step.due_us else step for step in state.steps),
-    )
+def _resume(state: State, at: int) -> None:
+    paused, state.paused_us = at - state.paused_us, 0
+    state.deadline_us = at + state.budget_us
+    for index, step in enumerate(state.steps):
+        if step.due_us:
+            step = state.steps[index] = step.copy()  # noqa: PLW2901  # the copy takes its place
+            step.due_us += paused
 
 
-def _retried(state: State, record: Record) -> State:
-    steps = tuple(_again(step, record.at) for step in state.steps)
-    return _moved(
-        state,
-        record,
-        attempt=record.session_attempt,
-        deadline_us=record.at + record.delay_us,
-        budget_us=record.delay_us,
-        ended_us=0,
-        paused_us=0,
-        cancelled_us=0,
-        in_flight=0,
-        fault=None,
-        steps=steps,
-        unended=sum(not step.ended for step in steps),
-    )
+def _retry(state: State, record: Record) -> None:
+    state.attempt = record.session_attempt
+    state.budget_us, state.deadline_us = record.delay_us, record.at + record.delay_us
+    state.ended_us = state.paused_us = state.cancelled_us = state.in_flight = 0
+    state.fault = None
+    state.steps = [_again(step, record.at) for step in state.steps]
+    state.unended = sum(not step.ended for step in state.steps)
 
 
 def _again(step: Step, at: int) -> Step:
@@ -258,16 +280,16 @@ def _again(step: Step, at: int) -> Step:
     return Step(since_us=at, attempt=step.attempt)
 
 
-def _session_ended(plan: Plan, state: State, record: Record) -> State:
-    return _moved(state, record, ended_us=record.at, fault=record.fault, in_flight=0)
+def _session_ended(plan: Plan, state: State, record: Record) -> None:
+    state.ended_us, state.fault, state.in_flight = record.at, record.fault, 0
 
 
-def _recovered(plan: Plan, state: State, record: Record) -> State:
-    return _moved(state, record, recoveries=state.recoveries + 1)
+def _recovered(plan: Plan, state: State, record: Record) -> None:
+    state.recoveries += 1
 
 
-def _noted(plan: Plan, state: State, record: Record) -> State:
-    return _moved(state, record)
+def _noted(plan: Plan, state: State, record: Record) -> None:
+    """Nothing but its number and the session's state."""
 
 
 def _items(step: Step) -> Items:
@@ -279,7 +301,7 @@ def _without(flights: tuple[Flight, ...], item: int) -> tuple[Flight, ...]:
     return tuple(flight for flight in flights if flight.item != item)
 
 
-_BY_KIND: Final[dict[Kind, Callable[[Plan, State, Record], State]]] = {
+_BY_KIND: Final[dict[Kind, Callable[[Plan, State, Record], None]]] = {
     Kind.SESSION_STARTED: _session_started,
     Kind.STEP_STARTED: _step_started,
     Kind.STEP_SUCCEEDED: _step_succeeded,

@@ -29,7 +29,7 @@ def turn(
     session_id: str, *kinds: Kind, first: int = 1, state: SessionState = SessionState.RUNNING
 ) -> tuple[State, list[Record]]:
     records = [Record(first + i, 2000 + i, kind, 1, state) for i, kind in enumerate(kinds)]
-    return State(session_id, (), 1500, 500, state, records[-1].sequence), records
+    return State(session_id, [], 1500, 500, state, records[-1].sequence), records
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -310,14 +311,14 @@ def test_retry_keeps_what_succeeded() -> None:
 def test_only_legal_commands_do_something(action: Action, state: SessionState) -> None:
     """Every other leaves a record that it was refused, and changes nothing else."""
     session = Session(StepPlan("a"))
-    session.state = session.state._replace(state=state)
+    session.state = replace(session.state, state=state)
     decision = decide(session.plan, session.state, Command(5, action, 5))
 
     if state in LEGAL[action]:
         assert decision.records[0].kind is Kind.COMMAND_APPLIED
     else:
         assert [record.kind for record in decision.records] == [Kind.COMMAND_REFUSED]
-        assert decision.state == session.state._replace(sequence=1)
+        assert decision.state == replace(session.state, sequence=1)
         assert decision.actions == []
 
 
