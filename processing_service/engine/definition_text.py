@@ -21,6 +21,8 @@ SERVER_FIELDS: Final = ("digest", "revision", "created_at", "updated_at")
 _PEOPLE_FIELDS: Final = ("title", "description")
 _VALUE_TYPE: Final = "VALUE_TYPE_"
 _WIDTH: Final = 100
+_OTHER_BREAKS: Final = re.compile("[\r\x85\u2028\u2029]")
+"""Line breaks that do not come back from a block or from plain text as what they were."""
 
 
 def digest(workflow: Workflow) -> str:
@@ -90,7 +92,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _write_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = '"' if _OTHER_BREAKS.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 def _anchored(words: Iterable[str]) -> re.Pattern[str]:
