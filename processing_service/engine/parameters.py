@@ -141,7 +141,11 @@ class _Reading:
         request = self._request
         for key, value in request.parameters.fields.items():
             parameter = self._find(key, "parameters")
-            if parameter is not None and value.WhichOneof("kind") != "null_value":
+            if parameter is None:
+                continue
+            if value.WhichOneof("kind") == "null_value":
+                del self._given[parameter.name]
+            else:
                 self._convert(parameter, json_value(value), join("parameters", key))
         for key, datum in request.payloads.items():
             parameter = self._find(key, "payloads")
