@@ -139,7 +139,7 @@ class BaseInstructor:
     async def send_watched(
         self, operation: Operation, request: Message, deadline: float, context: CallContext, max_queued: float
     ) -> bytes:
-        """As `send`, for a caller that cancels the call when its time is over.
+        """As `send`, for a caller that cancels the call when its time is over and has its deadline in the context.
 
         To a domain in this process it goes without a channel, unless a span has to be made for it.
         """
@@ -152,7 +152,7 @@ class BaseInstructor:
         try:
             if deadline <= time.monotonic():
                 raise self._late()
-            reply: bytes = await method(request, context._replace(deadline=deadline))
+            reply: bytes = await method(request, context)
         finally:
             turns.leave()
         return reply

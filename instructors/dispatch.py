@@ -134,9 +134,9 @@ class Dispatch:
         if run.results.large:
             self._release(run, call)
         deadline = monotonic() + (call.deadline_us - self._now_us()) / 1e6
-        context = self._context(call, step)
+        context = self._context(call, step, deadline)
         if run.lock is not None:
-            await self._pin(run, session, context._replace(deadline=deadline))
+            await self._pin(run, session, context)
         request = await self._request(run, step, call)
         if step.is_child:
             data = await self._child(call, request)
@@ -181,10 +181,12 @@ class Dispatch:
             run = session.cache[Dispatch] = _Run(self._plans.of(session.definition), session)
         return run  # type: ignore[return-value]  # nobody else has this key
 
-    def _context(self, call: StepCall, step: PlannedStep) -> CallContext:
+    def _context(self, call: StepCall, step: PlannedStep, deadline: float) -> CallContext:
         session, key = call.session, call.key
         traceparent = session.traceparent if self._trace is None else self._trace(session.traceparent, key)
-        return CallContext(session.session_id, step.step_id, call.attempt, key, "", session.tenant, traceparent)
+        return CallContext(
+            session.session_id, step.step_id, call.attempt, key, "", session.tenant, traceparent, deadline
+        )
 
     async def _request(self, run: _Run, step: PlannedStep, call: StepCall) -> Any:
         """The request with everything in it."""

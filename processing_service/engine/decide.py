@@ -177,8 +177,8 @@ def next_due(plan: Plan, state: State) -> int:
     for step in state.steps:
         if step.items is not None:
             due = min(due, *(flight.due_us for flight in (*step.items.running, *step.items.delayed)), due)
-        elif step.due_us and not step.ended:
-            due = min(due, step.due_us)
+        elif 0 < step.due_us < due and not step.ended:
+            due = step.due_us
     return due
 
 

@@ -16,8 +16,8 @@ from coordinator.journal.v1.journal_pb2 import Record as Entry
 from processing_service.engine.faults import failure_of, fault_from
 from processing_service.engine.records import Kind, Output, Record, SessionState
 
-_HEAD: Final = Struct("<BIBQBBBB")
-"""Tags and values of sequence (fixed32), occurred_at_us (fixed64), kind and session_state (below 128)."""
+_SMALL_FIELDS: Final = Struct("<BIBQBBBBBBBBBBBB")
+"""Tags and values of sequence (fixed32), occurred_at_us (fixed64) and six varints that are below 128."""
 _SMALL: Final = 128
 
 
@@ -31,21 +31,33 @@ def encode(records: Iterable[Record]) -> bytes:
 
 
 def _body(record: Record) -> bytes:
-    parts = [_HEAD.pack(0x0D, record.sequence, 0x11, record.at, 0x18, record.kind, 0x40, record.session_state)]
-    attempt, step, item = record.session_attempt, record.step + 1, record.item + 1
-    if attempt < _SMALL and step < _SMALL and item < _SMALL and record.attempt < _SMALL:
-        parts.append(bytes((0x20, attempt, 0x28, step, 0x30, item, 0x38, record.attempt)))
-    else:
-        for tag, value in ((0x20, attempt), (0x28, step), (0x30, item), (0x38, record.attempt)):
-            parts += (bytes((tag,)), _varint(value))
+    body = _fields(record)
     if record.output is not None:
-        parts += _field(0x62, _output(record.output))
-    if record.kind >= Kind.STEP_FAILED:
-        parts += _rare(record)
-    return b"".join(parts)
+        body += b"".join(_field(0x62, _output(record.output)))
+    return body + _rare(record) if record.kind >= Kind.STEP_FAILED else body
 
 
-def _rare(record: Record) -> list[bytes]:
+def _fields(record: Record) -> bytes:
+    """What every record has."""
+    sequence, at, kind, session_attempt, state, step, item, attempt, *_ = record
+    if session_attempt < _SMALL and step + 1 < _SMALL and item + 1 < _SMALL and attempt < _SMALL:
+        return _SMALL_FIELDS.pack(
+            0x0D, sequence, 0x11, at, 0x18, kind, 0x20, session_attempt, 0x28, step + 1, 0x30, item + 1, 0x38, attempt,
+            0x40, state,
+        )  # fmt: skip
+    return Entry(
+        sequence=sequence,
+        occurred_at_us=at,
+        kind=kind,
+        session_attempt=session_attempt,
+        step_number=step + 1,
+        item_number=item + 1,
+        attempt=attempt,
+        session_state=state,
+    ).SerializeToString()
+
+
+def _rare(record: Record) -> bytes:
     """What most records do not have."""
     entry = Entry(
         request_id=record.request_id,
@@ -59,7 +71,7 @@ def _rare(record: Record) -> list[bytes]:
         elapsed_us=record.elapsed_us,
         failure=failure_of(record.fault) if record.fault is not None else None,
     )
-    return [entry.SerializeToString()]
+    return entry.SerializeToString()
 
 
 def _output(output: Output) -> bytes:

@@ -45,18 +45,12 @@ class Observer:
         if not self._steps:
             return
         context = call.session
+        parent = context.traceparent
+        own = self._telemetry.child(parent, call.key) if parent else ""
+        reason = _reason(fault) if fault else ""
+        operation = context.operation(call.step)
         self._telemetry.emit(
-            StepEnded(
-                context.session_id,
-                call.key,
-                context.operation(call.step),
-                state.name,
-                call.attempt,
-                seconds,
-                reason=_reason(fault) if fault else "",
-                traceparent=self._telemetry.child(context.traceparent, call.key),
-                parent_traceparent=context.traceparent,
-            )
+            StepEnded(context.session_id, call.key, operation, state.name, call.attempt, seconds, reason, own, parent)
         )
 
 

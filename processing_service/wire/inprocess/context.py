@@ -33,16 +33,17 @@ class InProcessContext(grpc.aio.ServicerContext[Any, Any]):
         deadline: in seconds of `time.monotonic()`; None means none.
     """
 
+    aborted = False
+    finished = False
+    _code = grpc.StatusCode.OK
+    _details = ""
+    _initial: Pairs = ()
+    _trailing: Pairs = ()
+    _callbacks: list[Callable[[Any], None]] | None = None
+
     def __init__(self, metadata: Pairs, deadline: float | None) -> None:
         self._metadata = metadata
         self.deadline = deadline
-        self.aborted = False
-        self.finished = False
-        self._code = grpc.StatusCode.OK
-        self._details = ""
-        self._initial: Pairs = ()
-        self._trailing: Pairs = ()
-        self._callbacks: list[Callable[[Any], None]] | None = None
 
     def invocation_metadata(self) -> Pairs:  # type: ignore[override]  # a tuple of pairs, as the real one
         return self._metadata

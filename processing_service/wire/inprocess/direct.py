@@ -24,8 +24,8 @@ class DirectContext(InProcessContext):
     """The context of a direct call; its metadata is written when a handler asks for it."""
 
     def __init__(self, call: CallContext) -> None:
-        super().__init__((), call.deadline)
         self._call = call
+        self.deadline = call.deadline
 
     def invocation_metadata(self) -> Any:
         return outgoing_metadata(self._call)

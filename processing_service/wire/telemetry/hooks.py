@@ -65,15 +65,15 @@ class StepEnded(NamedTuple):
     """Name of the state, such as `SUCCEEDED`."""
     attempt: int
     seconds: float
-    """From ready to ended; the four below are parts of it."""
-    queued: float = 0.0
-    loading: float = 0.0
-    computing: float = 0.0
-    network: float = 0.0
+    """From its call to its end; the last four are parts of it, as far as they are known."""
     reason: str = ""
     """Name of the failure's reason."""
     traceparent: str = ""
     parent_traceparent: str = ""
+    queued: float = 0.0
+    loading: float = 0.0
+    computing: float = 0.0
+    network: float = 0.0
 
 
 class ModelLoaded(NamedTuple):

@@ -105,9 +105,10 @@ class MetricsSink:
         step = (ended.operation.partition(".")[0], ended.operation)
         self._attempts.add((*step, ended.state, ended.reason))
         self._steps.record(ended.seconds, step)
-        self._queued.record(ended.queued, step)
-        self._computing.record(ended.computing, step)
-        self._network.record(ended.network, step)
+        if ended.network:  # a domain that says where its time went says all of it
+            self._queued.record(ended.queued, step)
+            self._computing.record(ended.computing, step)
+            self._network.record(ended.network, step)
         if ended.loading:
             self._loading.record(ended.loading, step)
 

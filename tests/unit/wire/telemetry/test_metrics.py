@@ -38,7 +38,7 @@ def page():
         CallEnded("client", METHOD, Code.UNAVAILABLE, 0.2),
         SessionStarted("s1", "read-text"),
         SessionEnded("s1", "read-text", "FAILED", 12.0, reason="STEP_FAILED"),
-        StepEnded("s1", "s1/a#1", "model.get_model", "FAILED", 1, 0.5, 0.1, 0.2, 0.3, 0.4, "MODEL_NOT_FOUND"),
+        StepEnded("s1", "s1/a#1", "model.get_model", "FAILED", 1, 0.5, "MODEL_NOT_FOUND", "", "", 0.1, 0.2, 0.3, 0.4),
         ModelLoaded("detector", "1", 0.3, 100, 250, 2),
         ModelUnloaded("detector", "1", True, 150, 1),
         CommitEnded(7, 3, 0.002),
