@@ -14,8 +14,12 @@ from processing_service.wire.errors import nearest
 from processing_service.wire.naming import NAME, fold, rotate, words
 
 MAX_STEPS: Final = 200
-MAX_PARAMETERS: Final = 200
-MAX_OUTPUTS: Final = 200
+MAX_NAMED: Final = 200
+"""Most parameters, and most outputs."""
+MAX_BINDINGS: Final = 2000
+MAX_MESSAGE_BYTES: Final = 2 << 20
+"""Longest serialised definition, in bytes."""
+MAX_LABELS: Final = 32
 MAX_PARALLEL: Final = 64
 MAX_ATTEMPTS: Final = 100
 MAX_MULTIPLIER: Final = 100.0
@@ -29,19 +33,37 @@ _WORKFLOW_ID: Final = re.compile(r"[a-z]+[0-9]*(-[a-z]+[0-9]*)*")
 _CEL_WORDS: Final = frozenset({"in", "true", "false", "null"})
 
 
+def check_bounds(workflow: Workflow, faults: Faults) -> bool:
+    """False if there is more of it than should be looked at one by one."""
+    faulty = False
+    for name, limit in (
+        ("steps", MAX_STEPS),
+        ("parameters", MAX_NAMED),
+        ("outputs", MAX_NAMED),
+        ("labels", MAX_LABELS),
+    ):
+        count = len(getattr(workflow, name))
+        if count > limit:
+            faults.add(name, f"{count} {name}, at most {limit} are taken; make a workflow of some of them")
+            faulty = True
+    if workflow.ByteSize() > MAX_MESSAGE_BYTES:
+        faults.add("workflow", f"longer than {MAX_MESSAGE_BYTES} bytes")
+        return False
+    if workflow.SerializeToString().count(b"${") > MAX_BINDINGS:
+        faults.add("workflow", f"has more than {MAX_BINDINGS} bindings")
+        return False
+    return not faulty
+
+
 def check_shape(workflow: Workflow, faults: Faults) -> None:
-    """Names, counts, durations and limits."""
+    """Names, durations and limits."""
     _check_workflow_id(workflow.workflow_id, faults)
-    _check_names("parameters", workflow.parameters, MAX_PARAMETERS, faults)
-    _check_names("outputs", workflow.outputs, MAX_OUTPUTS, faults)
+    _check_names("parameters", workflow.parameters, faults)
+    _check_names("outputs", workflow.outputs, faults)
     if workflow.HasField("timeout"):
         _check_duration("timeout", workflow.timeout, faults)
     if not workflow.steps:
         faults.add("steps", "there must be at least one step")
-    if len(workflow.steps) > MAX_STEPS:
-        faults.add(
-            "steps", f"{len(workflow.steps)} steps, at most {MAX_STEPS} are taken; make a workflow of some of them"
-        )
     first: dict[str, int] = {}
     for index, step in enumerate(workflow.steps):
         path = f"steps[{index}]"
@@ -95,12 +117,9 @@ def _check_workflow_id(workflow_id: str, faults: Faults) -> None:
         faults.add("workflow_id", text, spelled if _WORKFLOW_ID.fullmatch(spelled) else "")
 
 
-def _check_names(section: str, names: Iterable[str], limit: int, faults: Faults) -> None:
-    known = sorted(names)
-    if len(known) > limit:
-        faults.add(section, f"{len(known)} of them, at most {limit} are taken")
+def _check_names(section: str, names: Iterable[str], faults: Faults) -> None:
     first: dict[str, str] = {}
-    for name in known:
+    for name in sorted(names):
         _check_name(f"{section}.{name[:MAX_NAME]}", name, faults)
         if first.setdefault(fold(name), name) != name:
             faults.add(f"{section}.{name}", f"differs from {first[fold(name)]!r} by no more than case and '_'")
@@ -150,5 +169,5 @@ def check_dependencies(workflow: Workflow, faults: Faults) -> None:
     known = [step.step_id for step in workflow.steps]
     for index, step in enumerate(workflow.steps):
         for number, name in enumerate(step.depends_on):
-            if name not in known:
+            if name not in known and not faults.full:
                 faults.add(f"steps[{index}].depends_on[{number}]", f"there is no step {name!r}", nearest(name, known))

@@ -32,9 +32,14 @@ class Faults:
     where: Callable[[str], str] = nowhere
     violations: list[Violation] = field(default_factory=list)
 
+    @property
+    def full(self) -> bool:
+        """True once there are as many as an error holds: what is left need not be looked at."""
+        return len(self.violations) >= _MAX_FAULTS
+
     def add(self, path: str, description: str, suggestion: str = "") -> None:
         """Notes a fault."""
-        if len(self.violations) < _MAX_FAULTS:
+        if not self.full:
             place = self.where(path)
             self.violations.append(Violation(path, f"{place}: {description}" if place else description, suggestion))
 

@@ -18,9 +18,9 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from processing_service.engine.bindings import Binding, binding_text, written
 from processing_service.engine.compiled import CompiledStep, Definition
-from processing_service.engine.definition_checks import check_dependencies, check_order, check_shape
+from processing_service.engine.definition_checks import check_bounds, check_dependencies, check_order, check_shape
 from processing_service.engine.definition_faults import Faults
-from processing_service.engine.definition_source import MAX_BYTES, read_source
+from processing_service.engine.definition_source import read_source
 from processing_service.engine.definition_text import SERVER_FIELDS, digest, to_source
 from processing_service.engine.kinds import ANY, BOOL, Base, Kind, fits, message_kind
 from processing_service.engine.outputs import Outputs, compile_outputs
@@ -41,8 +41,6 @@ __all__ = ["CompiledStep", "Definition", "compile_definition", "digest", "parse_
 
 EXECUTE: Final = "processing.post_workflow_execute"
 _MAX_PARALLEL: Final = 4
-_MAX_MESSAGE_BYTES: Final = 2 * MAX_BYTES
-_MAX_BINDINGS: Final = 2000
 
 
 def compile_definition(
@@ -96,7 +94,8 @@ class _Compiler:
 
     def definition(self) -> Definition:
         workflow, faults = self._workflow, self._faults
-        self._check_size()
+        if not check_bounds(workflow, faults):
+            faults.check(workflow.workflow_id)
         for name in SERVER_FIELDS:
             workflow.ClearField(name)
         check_shape(workflow, faults)
@@ -122,16 +121,6 @@ class _Compiler:
         faults.check(workflow.workflow_id)
         self._warn_of_unused(parameters)
         return self._finished(parameters, [step for step in steps if step is not None], outputs)
-
-    def _check_size(self) -> None:
-        workflow = self._workflow
-        if workflow.ByteSize() > _MAX_MESSAGE_BYTES:
-            self._faults.add("workflow", f"longer than {_MAX_MESSAGE_BYTES} bytes")
-        elif workflow.SerializeToString().count(b"${") > _MAX_BINDINGS:
-            self._faults.add("workflow", f"has more than {_MAX_BINDINGS} bindings")
-        else:
-            return
-        self._faults.check(workflow.workflow_id)
 
     def _finished(self, parameters: Mapping[str, Parameter], steps: list[CompiledStep], outputs: Outputs) -> Definition:
         workflow = self._workflow

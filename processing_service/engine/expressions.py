@@ -19,7 +19,7 @@ from processing_service.engine.kinds import ANY, BOOL, BYTES, INT, NUMBER, STRIN
 from processing_service.engine.paths import Lookup, Names, Unfit, json_value, look_up
 from processing_service.engine.references import find_references
 
-_FAULT: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
+_FAULT: Final = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _COMPARISON: Final = re.compile(r"'(?:_[<>=!]=?_|@in)'")
 MAX_LENGTH: Final = 4096
 """Longest expression, in characters."""
@@ -186,7 +186,8 @@ def _described(fault: RuntimeError) -> str:
     _, column, what = found.groups()
     what = what.replace(" (in container '')", "").removeprefix("Syntax error: ")
     advice = "; write double(...) around the integer" if "int" in what and "double" in what else ""
-    return f"{what[:_MAX_SHOWN]} (at character {column} of the expression){advice}"
+    place = f" (at character {column} of the expression)" if int(column) > 0 else ""
+    return f"{what[:_MAX_SHOWN]}{place}{advice}"
 
 
 def _reason(text: str) -> str:

@@ -35,6 +35,8 @@ PAYLOADS: Final[dict[ValueType.ValueType, Kind]] = {
 }
 """Types that come as payloads."""
 
+_MAX_PROBLEMS: Final = 64
+
 _Problem = tuple[ErrorReason.ValueType, Violation]
 
 
@@ -140,6 +142,8 @@ class _Reading:
     def read(self) -> None:
         request = self._request
         for key, value in request.parameters.fields.items():
+            if len(self.problems) >= _MAX_PROBLEMS:
+                return
             parameter = self._find(key, "parameters")
             if parameter is None:
                 continue
@@ -148,6 +152,8 @@ class _Reading:
             else:
                 self._convert(parameter, json_value(value), join("parameters", key))
         for key, datum in request.payloads.items():
+            if len(self.problems) >= _MAX_PROBLEMS:
+                return
             parameter = self._find(key, "payloads")
             if parameter is not None:
                 self._take(parameter, datum, join("payloads", key))

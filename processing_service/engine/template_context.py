@@ -89,6 +89,8 @@ class TemplateContext:
             opened: True where its value is wanted as bytes or a tensor.
         """
         assert self.names is not None
+        if self.faults.full:
+            return None
         try:
             binding = compile_binding(text, self.names)
         except Unfit as fault:

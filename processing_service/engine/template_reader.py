@@ -68,6 +68,8 @@ class TemplateReader:
         chosen: dict[str, str] = {}
         descriptor: Any = message.DESCRIPTOR
         for key, value in values.items():
+            if self._faults.full:
+                break
             field = self._context.field(descriptor, str(key), path)
             if field is None:
                 continue

@@ -453,6 +453,16 @@ CASES = {
         "outputs.myOutput",
         "lower-case words",
     ),
+    "too many parameters": (
+        step("a", "{echo: {}}") + "outputs: {" + ", ".join(f"x{i}: {{value: 1}}" for i in range(201)) + "}\n",
+        "outputs",
+        "201 outputs, at most 200",
+    ),
+    "too many labels": (
+        step("a", "{echo: {}}") + "labels: {" + ", ".join(f"x{i}: a" for i in range(33)) + "}\n",
+        "labels",
+        "33 labels, at most 32",
+    ),
     "endless expression": (
         step("a", f"{{echo: {{value: '${{{'1 + ' * 2000}1}}'}}}}"),
         "steps[0].parameters.echo.value",
@@ -520,6 +530,13 @@ def test_bindings_are_bounded() -> None:
     """A text within 1 MiB cannot hold the server up with expressions without end."""
     source = HEAD + step("a", "{top_k: {labels: [" + ", ".join(["'${string(1)}'"] * 2001) + "]}}")
     assert "more than 2000 bindings" in faults_of(source)["workflow"].description
+
+
+def test_no_more_faults_are_looked_for_than_are_told() -> None:
+    """A text of 40,000 unknown keys gets the first 64, in order."""
+    found = faults_of("\n".join(f"unknown{index}: 1" for index in range(40_000)))
+    assert next(iter(found)) == "unknown0"
+    assert len(found) == 64
 
 
 def test_the_message_names_the_first_fault_and_counts_the_rest() -> None:
