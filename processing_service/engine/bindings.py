@@ -15,7 +15,7 @@ from coordinator.payload.v1.payload_pb2 import Artifact
 from processing_service.engine.expressions import Variable, compile_expression, to_cel
 from processing_service.engine.kinds import TENSOR, Base, Kind
 from processing_service.engine.paths import ABSENT, Lookup, Names, Path, Reader, Unfit, look_up, parse_path
-from processing_service.engine.values import as_datum, content
+from processing_service.engine.values import as_datum, content, is_sequence
 
 _OPEN: Final = "${"
 _CLOSE: Final = "}"
@@ -193,6 +193,9 @@ def artifacts(value: Any, scope: Scope) -> Iterator[Artifact]:
     if datum is not None:
         if datum.WhichOneof("content") == "artifact" and datum.artifact.digest not in scope.contents:
             yield datum.artifact
-    elif isinstance(value, list):
+    elif is_sequence(value):
         for item in value:
             yield from artifacts(item, scope)
+    elif hasattr(value, "keys"):
+        for key in value:
+            yield from artifacts(value[key], scope)

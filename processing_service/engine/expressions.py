@@ -158,8 +158,8 @@ def _kind_of(kind: Any) -> Kind:
         name, layers = name[5:-1], layers + 1
     if name.startswith("MAP<"):
         return Kind(Base.MAP, lists=layers)
-    if kind.is_message() and not layers:
-        return message_kind(descriptor_pool.Default().FindMessageTypeByName(name))
+    if name not in _KINDS and _is_known(name):
+        return message_kind(descriptor_pool.Default().FindMessageTypeByName(name)).listed(layers)
     return _KINDS.get(name, ANY).listed(layers)
 
 

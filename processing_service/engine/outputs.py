@@ -98,8 +98,7 @@ def _compiled(name: str, value: Any, context: TemplateContext) -> tuple[Any, Out
     kind = binding.kind
     alone = not kind.lists and (kind.base is Base.BYTES or kind.type_name in _PAYLOADS)
     if not alone and not readable(kind):
-        text_of_fault = f"{written(text)} is {kind}, with bytes inside; bind each field that is wanted"
-        context.faults.add(path, text_of_fault)
+        context.faults.add(path, f"{written(text)} is {kind}, with bytes inside; bind each field that is wanted")
     return written(text), Output(name, text, binding.read, kind)
 
 

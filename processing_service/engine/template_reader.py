@@ -33,7 +33,7 @@ from processing_service.engine.templates import (
     put_single,
     wants_content,
 )
-from processing_service.engine.values import put_json
+from processing_service.engine.values import put_json, same
 
 _DURATION: Final = "google.protobuf.Duration"
 _VALUE: Final = "google.protobuf.Value"
@@ -75,8 +75,8 @@ class TemplateReader:
                 continue
             at = join(path, field.name)
             if given.setdefault(field.name, str(key)) != str(key):
-                first, second = given[field.name], str(key)[:_MAX_SHOWN]
-                self._faults.add(at, f"given twice, as {first[:_MAX_SHOWN]!r} and as {second!r}")
+                first, second = given[field.name][:_MAX_SHOWN], str(key)[:_MAX_SHOWN]
+                self._faults.add(at, f"given twice, as {first!r} and as {second!r}")
             elif first := self._other_choice(field, value, chosen):
                 self._faults.add(at, f"{first!r} is set too, and only one of them can be; make it a step of its own")
             else:
@@ -151,16 +151,17 @@ class TemplateReader:
 
     def _known(self, message: Message, value: Any, path: str) -> Any:
         """A message with a JSON form of its own, such as a Duration."""
+        descriptor: Any = message.DESCRIPTOR
         try:
-            if message.DESCRIPTOR.full_name == _DURATION:
-                message.CopyFrom(duration(value))
+            if descriptor.full_name == _DURATION:
+                message.MergeFrom(same(descriptor, duration(value)))
             else:
                 json_format.ParseDict(value, message)
         except Unfit as fault:
             self._faults.add_unfit(path, fault)
             return ABSENT
         except (json_format.ParseError, TypeError, ValueError):
-            self._faults.add(path, f"cannot be read as a {message.DESCRIPTOR.name}: {shown(value)}")
+            self._faults.add(path, f"cannot be read as a {descriptor.name}: {shown(value)}")
             return ABSENT
         return json_format.MessageToDict(message)
 

@@ -19,7 +19,7 @@ from processing_service.engine.definition_faults import failed
 from processing_service.engine.kinds import DATUM, TENSOR, Base, Kind
 from processing_service.engine.literals import Convert, scalar, shown
 from processing_service.engine.paths import ABSENT, Unfit, json_value
-from processing_service.engine.values import as_datum, content, to_message
+from processing_service.engine.values import as_datum, content, is_sequence, to_message
 
 Put = Callable[[Any, Any, Scope], None]
 """Puts a value into the message, map or list that a slot stands in. Raises Unfit."""
@@ -201,8 +201,6 @@ def _content(value: Any, scope: Scope, single: Convert) -> bytes:
 def as_list(value: Any) -> Sequence[Any]:
     """The value, if it is a list. Raises Unfit."""
     value = json_value(value)
-    if isinstance(value, list):
-        return value
-    if isinstance(value, str | bytes | Message) or not hasattr(value, "__getitem__") or hasattr(value, "keys"):
+    if not is_sequence(value):
         raise Unfit(f"must be a list, not {shown(value)}")
-    return list(value)
+    return value if isinstance(value, list) else list(value)

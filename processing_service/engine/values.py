@@ -46,7 +46,7 @@ def plain(value: Any, kind: Kind = ANY) -> Any:
     if isinstance(value, bytes):
         raise Unfit("bytes cannot stand in JSON; bind the value alone")
     if hasattr(value, "keys"):
-        return {str(key): plain(value[key], kind.values or ANY) for key in sorted(value)}
+        return {str(key): plain(value[key], kind.values or ANY) for key in sorted(value, key=str)}
     return [plain(item, kind.element) for item in value]
 
 
@@ -78,6 +78,14 @@ def as_datum(value: Any) -> Datum | None:
     if not isinstance(value, Message) or value.DESCRIPTOR.full_name != DATUM:
         return None
     return value if isinstance(value, Datum) else Datum.FromString(value.SerializePartialToString())
+
+
+def is_sequence(value: Any) -> bool:
+    """True for a list, of Python or of a message."""
+    if isinstance(value, list):
+        return True
+    single = isinstance(value, str | bytes | Message) or hasattr(value, "keys")
+    return not single and hasattr(value, "__getitem__")
 
 
 def content(datum: Datum, contents: Contents) -> Any:

@@ -438,6 +438,17 @@ def test_enums_durations_and_messages_of_expressions() -> None:
     assert request.resize.interpolation == pb.INTERPOLATION_AREA
     assert built("{echo: {delay: '${parameters.name}'}}", scope(name="1.5s")).echo.delay.ToMilliseconds() == 1500
     assert built("{echo: {delay: \"${duration('2s')}\"}}", scope()).echo.delay.seconds == 2
+    labels = last_step(
+        "{step_id: subject, operation: processing.get_processing_sessions, "
+        "parameters: {created_after: '2026-01-01T00:00:00Z', created_before: \"${timestamp('2026-01-02T00:00:00Z')}\", "
+        "selector: {labels: {a: b, c: '${parameters.name}'}}}}"
+    ).build(scope(name="n"))
+    assert labels.created_before.seconds - labels.created_after.seconds == 86400
+    assert dict(labels.selector.labels) == {"a": "b", "c": "n"}
+    regions = [pb.Region(score=0.75), pb.Region(score=0.25)]
+    steps = {"run": Response(detect_regions=pb.DetectRegionsResult(regions=regions))}
+    request = built("{crop: {regions: '${steps.run.detect_regions.regions.filter(r, r.score > 0.5)}'}}", scope(steps))
+    assert request.crop.regions == regions[:1]
     parameters = '{crop: {regions: \'${[{"corners": [{"x": 1.5}], "score": parameters.share}]}\'}}'
     assert built(parameters, scope(share=0.5)).crop.regions == [pb.Region(corners=[pb.Point(x=1.5)], score=0.5)]
 
@@ -475,14 +486,17 @@ def test_messages_of_another_pool_fit() -> None:
         "  - {step_id: over, operation: foreign.get_thing, "
         "parameters: {tensor: '${parameters.picture}', datum: '${parameters.page}', "
         "size: '${size(steps.there.tensor.shape)}'}}\n"
+        "  - {step_id: all, operation: foreign.get_thing, "
+        "parameters: {size: '${[steps.there].map(t, t.size + 1)[0]}', datum: '${steps.there.datum}'}}\n"
     )
-    _, back, opened, over = parse_definition(source, catalog)[0].steps[-4:]
+    _, back, opened, over, whole = parse_definition(source, catalog)[0].steps[-5:]
     response = thing.FromString(thing(size=4).SerializeToString())
     response.tensor.MergeFromString(TENSOR.SerializeToString())
     response.datum.inline_bytes = b"xyz"
     values = scope({"there": response}, picture=TENSOR, page=Datum(inline_bytes=b"p"))
     assert back.build(values).resize == pb.ResizeOperation(image=TENSOR, max_side=5)
     assert opened.build(values).decode.image_bytes == b"xyz"
+    assert (whole.build(values).size, whole.build(values).datum.inline_bytes) == (5, b"xyz")
     request = over.build(values)
     assert type(request) is thing
     assert (request.tensor.data, request.datum.inline_bytes, request.size) == (b"abc", b"p", 3)

@@ -309,6 +309,51 @@ CASES = {
         "steps[1].parameters.vote.scores",
         "is a list of a list of Tensor",
     ),
+    "another message of an expression": (
+        step("a", "{top_k: {}}")
+        + step("b", "{crop: {regions: '${steps.a.top_k.classifications.filter(c, c.score > 0.5)}'}}"),
+        "steps[1].parameters.crop.regions",
+        "is a list of Classification",
+    ),
+    "map for message of scalars": (
+        "  - step_id: a\n    operation: inference.post_inference_execute\n"
+        "    parameters: {inputs: '${parameters.picture}'}\n",
+        "steps[0].parameters.inputs",
+        "takes a map of Tensor, and ${parameters.picture} is Tensor",
+    ),
+    "no map": (
+        "  - {step_id: a, operation: inference.post_inference_execute, parameters: {inputs: [1]}}\n",
+        "steps[0].parameters.inputs",
+        "must be an object, not a list",
+    ),
+    "no timestamp": (
+        "  - {step_id: a, operation: processing.get_processing_sessions, parameters: {created_after: soon}}\n",
+        "steps[0].parameters.created_after",
+        "cannot be read as a Timestamp: 'soon'",
+    ),
+    "two spellings": (
+        step("a", "{decode: {image_bytes: YQ==, imageBytes: YQ==}}"),
+        "steps[0].parameters.decode.image_bytes",
+        "given twice, as ",
+    ),
+    "too deep": (
+        "  - {step_id: a, operation: processing.post_workflow_execute, parameters: {parameters: {a: "
+        + "[" * 24
+        + "]" * 24
+        + "}}}\n",
+        "steps[0].parameters.parameters.a" + "[0]" * 22,
+        "nested deeper than 24",
+    ),
+    "no finite number": (
+        step("a", "{echo: {}}") + "outputs: {x: {value: {y: 1e999}}}\n",
+        "outputs.x.value.y",
+        "JSON has no such number",
+    ),
+    "index of a number": (
+        step("a", "{echo: {value: '${parameters.count[0]}'}}"),
+        "steps[0].parameters.echo.value",
+        "an integer has no [0]",
+    ),
     "another message": (
         step("a", "{detect_regions: {}}")
         + step("b", "{annotate: {image: '${parameters.picture}', regions: '${steps.a.top_k.classifications}'}}"),
