@@ -58,7 +58,7 @@ class _Run:
     def __init__(self, planned: Planned, session: SessionContext) -> None:
         request = session.request
         self.planned = planned
-        self.parameters = planned.definition.parameter_values(request).values
+        self.parameters = session.parameters
         self.results = Results()
         self.stores = request.durability != _NONE
         self.has_references = planned.has_references or any(
@@ -129,7 +129,8 @@ class Dispatch:
                 DEADLINE_EXCEEDED, PAYLOAD_TOO_LARGE, STORE_*.
         """
         session = call.session
-        run = self._run(session)
+        run = session.cache.get(Dispatch) or self._run(session)
+        assert isinstance(run, _Run)
         step = run.planned.steps[call.step]
         if run.results.large:
             self._release(run, call)
@@ -137,7 +138,7 @@ class Dispatch:
         context = self._context(call, step, deadline)
         if run.lock is not None:
             await self._pin(run, session, context)
-        request = await self._request(run, step, call)
+        request = self._simple_request(run, step, call) or await self._request(run, step, call)
         if step.is_child:
             data = await self._child(call, request)
         else:
@@ -152,7 +153,10 @@ class Dispatch:
                 raise
             message = instructor.parse(step.operation, data)
             self._cache.put(run.results, (call.step, call.item), message, len(data))
-        return await self._output(run, step, data)
+        if len(data) <= INLINE_BYTES or not run.stores:
+            return Output(step.operation.response_name, data, b"", len(data))
+        artifact = await self._artifacts.put(data, type_name=step.operation.response_name)
+        return Output(step.operation.response_name, b"", bytes.fromhex(artifact.digest), len(data))
 
     async def conclude(self, call: StepCall) -> bytes:
         """Evaluates the outputs: a serialised processing.v1.Session.
@@ -187,6 +191,18 @@ class Dispatch:
         return CallContext(
             session.session_id, step.step_id, call.attempt, key, "", session.tenant, traceparent, deadline
         )
+
+    def _simple_request(self, run: _Run, step: PlannedStep, call: StepCall) -> Any:
+        """The request, if everything that it needs is at hand and nothing has to be put into it; else None."""
+        if not step.is_simple or call.item >= 0 or run.pin is not None or (step.takes_data and run.has_references):
+            return None
+        values: dict[str, Any] = {}
+        for index in step.needs:
+            value = run.results.values.get((index, -1))
+            if value is None:
+                return None
+            values[run.planned.steps[index].step_id] = value
+        return step.compiled.build(Scope(run.parameters, values))
 
     async def _request(self, run: _Run, step: PlannedStep, call: StepCall) -> Any:
         """The request with everything in it."""
@@ -251,13 +267,6 @@ class Dispatch:
             needed = not steps[index].ended if key[1] == _ITEMS else index in run.planned.output_needs
             if not needed and all(steps[follower].ended for follower in followers[index]):
                 self._cache.drop(run.results, key)
-
-    async def _output(self, run: _Run, step: PlannedStep, data: bytes) -> Output:
-        type_name = step.operation.response_name
-        if len(data) <= INLINE_BYTES or not run.stores:
-            return Output(type_name, data, b"", len(data))
-        artifact = await self._artifacts.put(data, type_name=type_name)
-        return Output(type_name, b"", bytes.fromhex(artifact.digest), len(data))
 
     async def _child(self, call: StepCall, request: PostWorkflowExecuteRequest) -> bytes:
         """Runs a session of its own. Raises CoordinatorError: STEP_FAILED with its cause."""

@@ -37,6 +37,8 @@ class PlannedStep(NamedTuple):
     takes_data: bool
     """True if its request can hold references whose content has to be put in."""
     is_child: bool
+    is_simple: bool
+    """True if no content has to be read before its request is built."""
 
 
 class Planned(NamedTuple):
@@ -87,6 +89,7 @@ class Plans:
             pins=_pins(operation.kind.request),
             takes_data=carries_data(operation.kind.request) and operation.domain != OWN,
             is_child=is_child,
+            is_simple=not compiled.template.openings,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from coordinator.processing.v1 import processing_pb2 as pb
@@ -78,11 +78,11 @@ class ProcessingInstructor:
         """
         call = current()
         definition = await self._workflows.definition(call.tenant, request.workflow_id)
-        warnings = definition.parameter_values(request).warnings
+        parameters, warnings = definition.parameter_values(request)
         if request.validate_only:
             session = pb.Session(workflow_id=request.workflow_id, workflow_digest=definition.digest)
             return pb.PostWorkflowExecuteResponse(session=session, warnings=warnings)
-        beginning, holds = await self._begin(request, definition, call)
+        beginning, holds = await self._begin(request, definition, parameters, call)
         opened, live = await self._engine.submit(*beginning, holds)
         if live is None:
             return await self._repeat(opened.session_id, request, call)
@@ -94,6 +94,7 @@ class ProcessingInstructor:
         self,
         request: pb.PostWorkflowExecuteRequest,
         definition: Definition,
+        parameters: Mapping[str, Any],
         call: CallContext,
         parent: Parent | None = None,
     ) -> tuple[Beginning, list[bytes]]:
@@ -102,6 +103,7 @@ class ProcessingInstructor:
         beginning = self._sessions.begin(
             request,
             definition,
+            parameters,
             digest=digest,
             tenant=call.tenant,
             traceparent=call.traceparent,
@@ -160,11 +162,11 @@ class ProcessingInstructor:
         parent = Parent(above.session_id, above.depth, call.deadline_us, durability)
         context = current()._replace(tenant=above.tenant, traceparent=above.traceparent, deadline=None)
         definition = await self._workflows.definition(above.tenant, request.workflow_id)
-        definition.parameter_values(request)
+        parameters = definition.parameter_values(request).values
         request.request_id = call.key if durability.stored else ""
         if not durability.stored:
             request.durability = pb.DURABILITY_NONE
-        beginning, holds = await self._begin(request, definition, context, parent)
+        beginning, holds = await self._begin(request, definition, parameters, context, parent)
         opened, live = await self._engine.submit(*beginning, holds)
         if live is None:
             return await self._repeat(opened.session_id, request, context)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 
+from instructors.messages import OnLegacy
 from instructors.repeats import Repeats
 from processing_service.engine.base import OperationCatalog
 from processing_service.engine.definitions import Definition, compile_definition, parse_definition, to_source
@@ -15,14 +18,21 @@ from processing_service.wire.pages import make_token, page_size, read_token
 
 
 class WorkflowInstructor:
-    """Puts, reads, lists and removes definitions."""
+    """Puts, reads, lists and removes definitions.
 
-    def __init__(self, workflows: WorkflowManager, catalog: OperationCatalog, repeats: Repeats) -> None:
-        self._workflows, self._catalog, self._repeats = workflows, catalog, repeats
+    Args:
+        on_legacy: called for each legacy spelling, with the field's full name and the spelling.
+    """
+
+    def __init__(
+        self, workflows: WorkflowManager, catalog: OperationCatalog, repeats: Repeats, on_legacy: OnLegacy
+    ) -> None:
+        self._workflows, self._catalog, self._repeats, self._on_legacy = workflows, catalog, repeats, on_legacy
 
     async def put(self, request: pb.PutProcessingWorkflowRequest) -> pb.PutProcessingWorkflowResponse:
         """Checks a definition and stores it. Raises CoordinatorError: WORKFLOW_INVALID, FIELD_REQUIRED."""
-        definition, warnings = self._compile(request)
+        definition = await asyncio.to_thread(self._compile, request)  # a large one takes a second
+        warnings = definition.warnings
         if request.validate_only:
             return pb.PutProcessingWorkflowResponse(workflow=definition.workflow, warnings=warnings)
         tenant, workflow_id = current().tenant, definition.workflow.workflow_id
@@ -37,12 +47,12 @@ class WorkflowInstructor:
 
         return await self._repeats.once(tenant, "PutProcessingWorkflow", request, workflow_id, act, again)
 
-    def _compile(self, request: pb.PutProcessingWorkflowRequest) -> tuple[Definition, list[str]]:
+    def _compile(self, request: pb.PutProcessingWorkflowRequest) -> Definition:
         match request.WhichOneof("definition"):
             case "workflow":
-                return compile_definition(request.workflow, self._catalog), []
+                return compile_definition(request.workflow, self._catalog, on_legacy=self._on_legacy)
             case "source":
-                return parse_definition(request.source, self._catalog)
+                return parse_definition(request.source, self._catalog, on_legacy=self._on_legacy)[0]
             case _:
                 text = "set `workflow`, or `source` with YAML or JSON"
                 raise invalid(ErrorReason.ERROR_REASON_FIELD_REQUIRED, "definition", text)

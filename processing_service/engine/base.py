@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest
@@ -27,6 +27,8 @@ class SessionContext:
     definition: Definition
     request: PostWorkflowExecuteRequest
     """Its start: parameters, payloads, labels, priority."""
+    parameters: Mapping[str, Any]
+    """Its parameters by name, defaults filled in."""
     depth: int = 0
     """Sessions above it."""
     traceparent: str = ""

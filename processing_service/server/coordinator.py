@@ -104,7 +104,7 @@ class Coordinator:
         self._watch = SessionWatch(self.store.sessions, reader, self.engine)
         self._servicer = ProcessingServicer(  # type: ignore[abstract]  # rpc/unserved.py answers the rest
             UseCases(
-                workflows=WorkflowInstructor(workflows, domains, repeats),
+                workflows=WorkflowInstructor(workflows, domains, repeats, _tell_legacy(telemetry)),
                 processing=self._processing,
                 sessions=reader,
                 watch=self._watch,

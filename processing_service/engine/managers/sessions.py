@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Workflow
@@ -73,6 +73,7 @@ class SessionManager:
         self,
         request: PostWorkflowExecuteRequest,
         definition: Definition,
+        parameters: Mapping[str, Any],
         *,
         digest: bytes,
         tenant: str,
@@ -82,6 +83,7 @@ class SessionManager:
         """The session that a request asks for.
 
         Args:
+            parameters: by name, as the definition reads them from the request.
             digest: SHA-256 of the request as it came.
             parent: the session whose step it is.
 
@@ -116,7 +118,7 @@ class SessionManager:
             depth=depth,
             traceparent=traceparent,
         )
-        context = self._context(start, definition, request)
+        context = self._context(start, definition, request, parameters)
         return Beginning(start, context, definition.plan)
 
     def _budget_us(
@@ -139,14 +141,27 @@ class SessionManager:
         start = row.start
         definition = self.definition_of(row)
         request = PostWorkflowExecuteRequest.FromString(start.request)
-        return self._context(start, definition, request), definition.plan
+        parameters = definition.parameter_values(request).values
+        return self._context(start, definition, request, parameters), definition.plan
 
     def _context(
-        self, start: SessionStart, definition: Definition, request: PostWorkflowExecuteRequest
+        self,
+        start: SessionStart,
+        definition: Definition,
+        request: PostWorkflowExecuteRequest,
+        parameters: Mapping[str, Any],
     ) -> SessionContext:
-        own = self._telemetry.child(start.traceparent, start.session_id)
+        traceparent = self._telemetry.child(start.traceparent, start.session_id)
         return SessionContext(
-            start.session_id, start.tenant, definition, request, start.depth, own, start.traceparent, start.model_pin
+            start.session_id,
+            start.tenant,
+            definition,
+            request,
+            parameters,
+            start.depth,
+            traceparent,
+            start.traceparent,
+            start.model_pin,
         )
 
     def definition_of(self, row: SessionRow) -> Definition:

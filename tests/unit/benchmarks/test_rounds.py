@@ -20,7 +20,7 @@ async def test_every_other_round_is_run_backwards(capsys):
 
         return Contender(name, operation, (psutil.Process(),), callers=1)
 
-    loads = await interleave([contender("a"), contender("b")], rounds=3, seconds=0.02)
+    loads = await interleave([contender("a"), contender("b")], rounds=3, seconds=0.02, extra=0)
 
     assert order == ["a", "b", "a", "b"]
     assert {name: len(own) for name, own in loads.items()} == {"a": 3, "b": 3}

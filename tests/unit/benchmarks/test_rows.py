@@ -28,23 +28,8 @@ def test_the_table_says_plainly_what_was_missed():
 
     lines = table([ROW, missed]).splitlines()
 
-    assert lines[2].split() == [
-        "embedded",
-        "sessions",
-        "by",
-        "calls",
-        "3/s",
-        "2/s",
-        "1.6",
-        "(1.4",
-        "-",
-        "1.9)x",
-        ">=",
-        "1.5x",
-        "yes",
-        "0.12",
-    ]
-    assert lines[3].split() == ["lag", "lag", "p99", "25", "ms", "<", "20", "ms", "NO", "-"]
+    assert " ".join(lines[2].split()) == "embedded sessions by calls 3/s 2/s 1.6 (1.4 - 1.9)x >= 1.5x yes 0.12"
+    assert " ".join(lines[3].split()) == "lag lag p99 25 ms < 20 ms NO -"
 
 
 def test_results_are_kept_with_the_machine_they_come_from(tmp_path):

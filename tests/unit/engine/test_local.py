@@ -143,7 +143,7 @@ def now_us() -> int:
 
 
 def context(session_id: str) -> SessionContext:
-    return SessionContext(session_id, "", Names(), PostWorkflowExecuteRequest())  # type: ignore[arg-type]
+    return SessionContext(session_id, "", Names(), PostWorkflowExecuteRequest(), {})  # type: ignore[arg-type]
 
 
 @asynccontextmanager

@@ -105,7 +105,9 @@ class Bench:
         definition, _ = parse_definition(source, self.domains)
         request = pb.PostWorkflowExecuteRequest(payloads=payloads or {}, **fields)
         ParseDict(parameters or {}, request.parameters)
-        return Driven(self, SessionContext("s-1", "tenant", definition, request))
+        return Driven(
+            self, SessionContext("s-1", "tenant", definition, request, definition.parameter_values(request).values)
+        )
 
 
 class Driven:
@@ -118,7 +120,9 @@ class Driven:
 
     def restarted(self):
         """The same session in a process that remembers nothing but what is stored."""
-        context = SessionContext("s-1", "tenant", self.context.definition, self.context.request)
+        before = self.context
+        values = before.definition.parameter_values(before.request).values
+        context = SessionContext("s-1", "tenant", before.definition, before.request, values)
         driven = Driven(self.bench, context)
         driven.steps = list(self.steps)
         return driven

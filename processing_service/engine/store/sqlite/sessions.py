@@ -234,8 +234,10 @@ class SqliteSessions:
             self._wake()
         turn.state = state
         turn.records += records
-        turn.result = result or turn.result
-        turn.holds.update(holds)
+        if holds:
+            turn.holds.update(holds)
+        if result:
+            turn.result = result
         if not wait:
             return None
         future: asyncio.Future[None] = self._loop.create_future()
