@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import pages, sessions, storage
 from benchmarks.options import Options
-from benchmarks.rounds import tell
+from benchmarks.rounds import QUIET, tell
 from benchmarks.rows import Row, save, table
 
 _FAMILIES = (sessions, storage, pages)
@@ -37,7 +37,7 @@ def main() -> None:
                 own = replace(options, folder=Path(folder, family.__name__))
                 rows += asyncio.run(asyncio.wait_for(family.measure(own), _LONGEST_S))
     loads = f"load average before {before[0]:.2f}, after {os.getloadavg()[0]:.2f}"
-    print(f"{table(rows)}\n\n{loads} on {os.cpu_count()} CPUs; a row with much foreign CPU (in cores) was disturbed")
+    print(f"{table(rows)}\n\n{loads} on {os.cpu_count()} CPUs; above {QUIET} foreign cores a row was disturbed")
     save(rows, {"rounds": options.rounds, "quick": arguments.quick, "load": loads}, _RESULTS)
 
 

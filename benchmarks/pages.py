@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -14,7 +14,7 @@ from coordinator.processing.v1 import processing_pb2 as pb
 
 from benchmarks.options import Options
 from benchmarks.rapidocr_peer import RapidOcr, install
-from benchmarks.rounds import Foreign, cpu_seconds, tell
+from benchmarks.rounds import QUIET, Foreign, cpu_seconds, tell
 from benchmarks.rows import Row, Spread, Target
 from benchmarks.score import Line, Score, Truth, read_truth, score_page
 from benchmarks.servers import ROOT, Server, serving
@@ -36,6 +36,12 @@ class Reading:
     peer_s: float
     ours: Score
     peer: Score
+    foreign: float = 0.0
+    """CPU of others meanwhile, in cores."""
+
+    def __str__(self) -> str:
+        edits = f"{self.ours.edits} edits against {self.peer.edits} of {self.ours.characters}"
+        return f"{self.ours_s:.2f} s against {self.peer_s:.2f} s, {edits}, foreign {self.foreign:.2f}"
 
 
 async def measure(options: Options) -> list[Row]:
@@ -88,12 +94,20 @@ async def _in_turn(pages: Sequence[Path], options: Options) -> list[Row]:
     try:
         async with _reader(options.folder / "in-turn") as (server, client):
             await asyncio.to_thread(peer.read, pages[-1])
-            others = Foreign([server.process, peer.process])
-            readings = [await _turn(client, peer, page, turn % 2 == 1) for turn, page in enumerate(pages)]
-            foreign = others.cores()
+            readings = [await _quietly(server, client, peer, page, turn % 2 == 1) for turn, page in enumerate(pages)]
     finally:
         peer.close()
-    return [*_speeds(readings, options.rounds, foreign), *_errors(readings, foreign)]
+    return [*_speeds(readings, options.rounds), *_errors(readings)]
+
+
+async def _quietly(server: Server, client: CoordinatorClient, peer: RapidOcr, page: Path, peer_first: bool) -> Reading:
+    """Reads a page once more if others disturbed it; the quieter one counts."""
+    readings: list[Reading] = []
+    while not readings or (readings[-1].foreign > QUIET and len(readings) < 2):
+        others = Foreign([server.process, peer.process])
+        readings.append(replace(await _turn(client, peer, page, peer_first), foreign=others.cores()))
+        tell(f"{page.stem}: {readings[-1]}")
+    return min(readings, key=lambda reading: reading.foreign)
 
 
 async def _turn(client: CoordinatorClient, peer: RapidOcr, page: Path, peer_first: bool) -> Reading:
@@ -105,13 +119,10 @@ async def _turn(client: CoordinatorClient, peer: RapidOcr, page: Path, peer_firs
     if not peer_first:
         peer_s, theirs = await asyncio.to_thread(peer.read, page)
     truth = read_truth(page.with_suffix(".json"))
-    reading = Reading(truth, ours_s, peer_s, score_page(truth, ours), score_page(truth, theirs))
-    tell(f"{page.stem}: {ours_s:.2f} s against {peer_s:.2f} s, "
-         f"{reading.ours.edits} edits against {reading.peer.edits} of {reading.ours.characters}")  # fmt: skip
-    return reading
+    return Reading(truth, ours_s, peer_s, score_page(truth, ours), score_page(truth, theirs))
 
 
-def _speeds(readings: Sequence[Reading], rounds: int, foreign: float) -> Iterable[Row]:
+def _speeds(readings: Sequence[Reading], rounds: int) -> Iterable[Row]:
     rows = (("pages-dense", "rendered", "dense pages", 1.5), ("pages-photo", "photo", "small photographs", 1.2))
     for name, kind, what, bound in rows:
         own = [reading for reading in readings if reading.truth.kind == kind]
@@ -119,22 +130,22 @@ def _speeds(readings: Sequence[Reading], rounds: int, foreign: float) -> Iterabl
         ratios = [sum(r.peer_s for r in part) / sum(r.ours_s for r in part) for part in parts]
         ours, peer = len(own) / sum(r.ours_s for r in own), len(own) / sum(r.peer_s for r in own)
         text = f"read-text, {len(own)} {what}, page by page in turn with RapidOCR"
-        target = Target(">=", bound, "x")
+        target, foreign = Target(">=", bound, "x"), max(r.foreign for r in own)
         yield Row(name, text, Spread.of(ratios), target, f"{ours:.3f} pages/s", f"{peer:.3f} pages/s", foreign)
 
 
-def _errors(readings: Sequence[Reading], foreign: float) -> Iterable[Row]:
+def _errors(readings: Sequence[Reading]) -> Iterable[Row]:
     """Errors on the shipped pages, which come first, and over all in relation to the peer's."""
     shipped = readings[: len(_images(ROOT / "examples" / "pages"))]
     for name, kind, bound in (("errors-rendered", "rendered", 0.3), ("errors-photo", "photo", 1.0)):
         ours, peer = _sums([reading for reading in shipped if reading.truth.kind == kind])
         rate = 100 * ours.error_rate
         what = f"character error rate, {kind} pages as shipped"
-        yield Row(name, what, Spread.one(rate), Target("<=", bound, "%"), _told(ours), _told(peer), foreign)
+        yield Row(name, what, Spread.one(rate), Target("<=", bound, "%"), _told(ours), _told(peer))
     ours, peer = _sums(readings)
     share = ours.error_rate / max(peer.error_rate, 1e-9)
     what = f"character error rate over all {len(readings)} pages by RapidOCR's"
-    yield Row("errors", what, Spread.one(share), Target("<=", 0.2, "x"), _told(ours), _told(peer), foreign)
+    yield Row("errors", what, Spread.one(share), Target("<=", 0.2, "x"), _told(ours), _told(peer))
 
 
 def _sums(readings: Iterable[Reading]) -> tuple[Score, Score]:

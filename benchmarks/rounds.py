@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
+from typing import Final
 
 import psutil
 
@@ -41,6 +42,9 @@ class Load:
         """CPU time of the servers by operation, in microseconds."""
         return self.cpu / self.operations * 1e6
 
+    def __str__(self) -> str:
+        return f"{self.rate:.0f}/s ({1e3 * self.p50:.2f} ms, {self.cpu_us:.0f} us CPU, foreign {self.foreign:.2f})"
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
@@ -56,20 +60,39 @@ class Contender:
     after: Callable[[], None] = lambda: None
 
 
+QUIET: Final = 0.2
+"""A measurement in which others took more CPU than that, in cores, was disturbed."""
+
 Results = Mapping[str, Sequence[Load]]
 
 
-async def interleave(contenders: Sequence[Contender], rounds: int, seconds: float) -> Results:
-    """All loads by contender, in the order of rounds; each is warmed up before it is measured."""
-    loads: dict[str, list[Load]] = {contender.name: [] for contender in contenders}
-    for turn in range(rounds):
+async def interleave(contenders: Sequence[Contender], rounds: int, seconds: float, extra: int | None = None) -> Results:
+    """All loads by contender, in the order of rounds; each is warmed up before it is measured.
+
+    While others disturb, up to `extra` more rounds are made, as many again by default; see `quietest`.
+    """
+    results: dict[str, list[Load]] = {contender.name: [] for contender in contenders}
+    for turn in range(rounds + (rounds if extra is None else extra)):
         for contender in contenders if turn % 2 == 0 else reversed(contenders):
-            await closed_loop(contender.callers, contender.operation, seconds=seconds / 8)
             load = await _measure(contender, seconds)
-            loads[contender.name].append(load)
-            tell(f"round {turn + 1}: {contender.name} {load.rate:.0f}/s, p50 {load.p50 * 1e3:.2f} ms, "
-                 f"server {load.cpu_us:.0f} us, foreign {load.foreign:.2f}")  # fmt: skip
-    return loads
+            results[contender.name].append(load)
+            tell(f"round {turn + 1}: {contender.name} {load}")
+        if turn + 1 >= rounds and foreign(quietest(results, rounds)) <= QUIET:
+            break
+    return results
+
+
+def quietest(results: Results, rounds: int, *names: str) -> Results:
+    """The rounds in which some contenders, or all, were disturbed least."""
+    own = {name: results[name] for name in names or results}
+    made = len(next(iter(own.values())))
+    order = sorted(range(made), key=lambda turn: max(loads[turn].foreign for loads in own.values()))
+    return {name: [loads[turn] for turn in order[:rounds]] for name, loads in own.items()}
+
+
+def foreign(results: Results) -> float:
+    """Most foreign CPU in any round, in cores."""
+    return max(load.foreign for loads in results.values() for load in loads)
 
 
 async def closed_loop(
@@ -97,11 +120,6 @@ def ratio(results: Results, ours: str, peer: str) -> Spread:
     """Rate of one by rate of the other, round by round."""
     pairs = zip(results[ours], results[peer], strict=True)
     return Spread.of([one.rate / other.rate for one, other in pairs])
-
-
-def foreign(results: Results, *names: str) -> float:
-    """Most foreign CPU in the rounds of some contenders, in cores."""
-    return max(load.foreign for name in names for load in results[name])
 
 
 def shown(loads: Sequence[Load]) -> str:
@@ -147,6 +165,7 @@ def _busy() -> float:
 
 
 async def _measure(contender: Contender, seconds: float) -> Load:
+    await closed_loop(contender.callers, contender.operation, seconds=seconds / 8)
     others = Foreign(contender.processes)
     contender.before()
     cpu = sum(map(cpu_seconds, contender.processes))

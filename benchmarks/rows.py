@@ -63,7 +63,7 @@ class Row:
     ours: str = ""
     peer: str = ""
     foreign: float | None = None
-    """CPU that other processes of the machine took meanwhile, in cores; None where it makes no difference."""
+    """CPU that other processes of the machine took meanwhile, in cores, at most; None where it makes no difference."""
 
     @property
     def reached(self) -> bool:

@@ -12,7 +12,7 @@ import grpc
 
 from benchmarks.calls import direct, put_workflow, session, workflow_of
 from benchmarks.options import Options
-from benchmarks.rounds import Contender, Results, foreign, interleave, ratio, shown
+from benchmarks.rounds import Contender, Results, foreign, interleave, quietest, ratio, shown
 from benchmarks.rows import Row, Spread, Target
 from benchmarks.servers import Server, channel_to, running, serving
 
@@ -58,12 +58,14 @@ async def measure(options: Options) -> list[Row]:
         names.add("embedded")
     rows = []
     async with _places(options) as places:
-        wide = await interleave([c for c in _wide(places) if c.name in names], options.rounds, options.seconds)
-        rows += [_row(name, pair, wide) for name, pair in pairs.items()]
+        contenders = [contender for contender in _wide(places) if contender.name in names]
+        wide = await interleave(contenders, options.rounds, options.seconds)
+        rows += [_row(name, pair, quietest(wide, options.rounds, name, pair.peer)) for name, pair in pairs.items()]
         if options.wants("added"):
-            rows.append(_added(await interleave(_lone(places), options.rounds, options.seconds / 2)))
+            lone = await interleave(_lone(places), options.rounds, options.seconds / 2)
+            rows.append(_added(quietest(lone, options.rounds)))
         if options.wants("lag-sessions"):
-            rows.append(_lag(places["embedded"].server, wide))
+            rows.append(_lag(places["embedded"].server, quietest(wide, options.rounds, "embedded")))
     return rows
 
 
@@ -128,7 +130,7 @@ def _row(name: str, pair: Pair, results: Results) -> Row:
         Target(">=", pair.bound, "x"),
         shown(results[name]),
         shown(results[pair.peer]),
-        foreign(results, name, pair.peer),
+        foreign(results),
     )
 
 
@@ -137,10 +139,10 @@ def _added(results: Results) -> Row:
     added = Spread.of([1e3 * (ours.p50 - peer.p50) for ours, peer in both])
     ours, peer = (f"{1e3 * median(load.p50 for load in results[name]):.2f} ms p50" for name in ("added", "direct"))
     what = "added p50 of a session of 1 step, embedded, 1 caller"
-    return Row("added", what, added, Target("<=", 2, "ms"), ours, peer, foreign(results, "added", "direct"))
+    return Row("added", what, added, Target("<=", 2, "ms"), ours, peer, foreign(results))
 
 
 def _lag(server: Server, results: Results) -> Row:
     lag = server.lag.p99_ms()
     what = "event-loop lag p99 while 64 callers run sessions"
-    return Row("lag-sessions", what, Spread.one(lag), Target("<", 20, "ms"), foreign=foreign(results, "embedded"))
+    return Row("lag-sessions", what, Spread.one(lag), Target("<", 20, "ms"), foreign=foreign(results))

@@ -1,7 +1,7 @@
 import psutil
 import pytest
 
-from benchmarks.rounds import Contender, Load, closed_loop, interleave, ratio
+from benchmarks.rounds import Contender, Load, closed_loop, interleave, quietest, ratio
 from benchmarks.rows import Spread
 
 
@@ -54,3 +54,13 @@ def test_rates_are_compared_within_their_round():
     results = {"ours": [load(30), load(10), load(20)], "peer": [load(10), load(10), load(5)]}
 
     assert ratio(results, "ours", "peer") == Spread(3.0, 1.0, 4.0)
+
+
+def test_the_rounds_that_others_disturbed_least_count():
+    """What is kept is chosen by foreign CPU of the pair, not by the figure, and stays paired."""
+    quiet, loud = load(1), Load(9, 1.0, (0.001,), 0.0, 0.8)
+    results = {"a": [loud, quiet, load(2)], "b": [load(3), load(4), loud], "c": [loud, loud, quiet]}
+
+    kept = quietest(results, 1, "a", "b")
+
+    assert kept == {"a": [quiet], "b": [load(4)]}
