@@ -28,7 +28,7 @@ from instructors.registry import Instructors
 from instructors.results import Key, ResultCache, Results
 from processing_service.engine.base import Progress, Resolution, SessionContext, StepCall
 from processing_service.engine.bindings import Scope
-from processing_service.engine.records import Durability, Output, StepState
+from processing_service.engine.records import Output, StepState
 from processing_service.engine.store.base import ArtifactStore
 from processing_service.wire.callcontext import CallContext, current
 from processing_service.wire.errors import Code, CoordinatorError, from_failure
@@ -40,27 +40,23 @@ StartChild = Callable[[StepCall, PostWorkflowExecuteRequest], Awaitable[PostWork
 Trace = Callable[[str, str], str]
 """From a traceparent and a step key to the traceparent of the step's own span."""
 
-INLINE_BYTES: Final = 4096
-"""Largest response that stands in the history itself; larger ones are stored as artifacts."""
 
 _CLOSING_S: Final = 10.0
 """Time that the end of an inference session may take, in seconds."""
 _ITEMS: Final = -2
 """In place of an item: the items themselves."""
-_NONE: Final = int(Durability.NONE)
 
 
 class _Run:
     """What a live session has here."""
 
-    __slots__ = ("has_references", "lock", "parameters", "pin", "planned", "results", "stores")
+    __slots__ = ("has_references", "lock", "parameters", "pin", "planned", "results")
 
     def __init__(self, planned: Planned, session: SessionContext) -> None:
         request = session.request
         self.planned = planned
         self.parameters = session.parameters
         self.results = Results()
-        self.stores = request.durability != _NONE
         self.has_references = planned.has_references or any(
             datum.HasField("artifact") for datum in request.payloads.values()
         )
@@ -153,10 +149,7 @@ class Dispatch:
                 raise
             message = instructor.parse(step.operation, data)
             self._cache.put(run.results, (call.step, call.item), message, len(data))
-        if len(data) <= INLINE_BYTES or not run.stores:
-            return Output(step.operation.response_name, data, b"", len(data))
-        artifact = await self._artifacts.put(data, type_name=step.operation.response_name)
-        return Output(step.operation.response_name, b"", bytes.fromhex(artifact.digest), len(data))
+        return Output(step.operation.response_name, data, b"", len(data))
 
     async def conclude(self, call: StepCall) -> bytes:
         """Evaluates the outputs: a serialised processing.v1.Session.

@@ -87,7 +87,7 @@ class StepRunner(Protocol):
         """Evaluates condition and items; nothing leaves the process."""
 
     async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Output:
-        """Makes the call once and gives its result, the bytes stored if they are large."""
+        """Makes the call once and gives its result."""
 
     async def conclude(self, call: StepCall) -> bytes:
         """Evaluates the outputs of the workflow: a serialised processing.v1.Session with outputs and payloads."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from processing_service.engine.base import Progress, SessionContext
 from processing_service.engine.records import Durability, Plan, SessionState
 from processing_service.engine.state import State
+
+if TYPE_CHECKING:
+    from processing_service.engine.ledger import Turn
 
 Flight = tuple[int, int, int]
 """Step, item, attempt of a call that is out."""
@@ -33,6 +37,7 @@ class Live:
     """What the engine keeps of a session while it runs."""
 
     __slots__ = (
+        "behind",
         "cancelled",
         "context",
         "due_us",
@@ -52,6 +57,8 @@ class Live:
 
     def __init__(self, context: SessionContext, plan: Plan, state: State, durability: Durability) -> None:
         self.context, self.plan, self.state, self.durability = context, plan, state, durability
+        self.behind: deque[Turn] | None = None
+        """Records that wait for a large result to be stored; the ledger's own."""
         self.number = 0
         """The store's number; 0 = not stored."""
         self.due_us = state.deadline_us

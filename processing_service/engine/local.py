@@ -39,11 +39,12 @@ from processing_service.engine.decide import (
     next_due,
 )
 from processing_service.engine.faults import failure_of, fault_of
+from processing_service.engine.ledger import Ledger
 from processing_service.engine.live import Final, Flight, Live
 from processing_service.engine.observer import Observer
 from processing_service.engine.records import Durability, Kind, Outcome, Plan, Record, SessionState, StepState, step_key
 from processing_service.engine.state import State, initial, restore
-from processing_service.engine.store.base import Opened, SessionRow, SessionStart, SessionStore
+from processing_service.engine.store.base import ArtifactStore, Opened, SessionRow, SessionStart, SessionStore
 from processing_service.wire.errors import Code, CoordinatorError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class LocalEngine:
 
     Args:
         store: where they are durable.
+        artifacts: where large results are.
         runner: makes their calls.
         revive: context and plan of a stored session, to go on with it.
         now_us: microseconds since the Unix epoch.
@@ -94,6 +96,7 @@ class LocalEngine:
     def __init__(
         self,
         store: SessionStore,
+        artifacts: ArtifactStore,
         runner: StepRunner,
         revive: Callable[[SessionRow], tuple[SessionContext, Plan]],
         now_us: Callable[[], int],
@@ -102,6 +105,7 @@ class LocalEngine:
     ) -> None:
         self._store, self._runner, self._revive = store, runner, revive
         self._now_us, self._observer, self._on_end = now_us, observer, on_end
+        self._ledger = Ledger(store, artifacts)
         self._lives: dict[str, Live] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -202,9 +206,8 @@ class LocalEngine:
         elif live.state.state not in LEGAL[command.action]:
             raise illegal(session_id, live.state.state, command)
         jobs = self.feed(live, command)
-        state = live.state
+        state, durable = live.state, self._ledger.write(live, (), wait=True)
         self._spawn_all(live, jobs)
-        durable = self._store.commit(live.number, live.state, (), wait=True)
         if durable is not None:
             await durable
         return state
@@ -237,12 +240,7 @@ class LocalEngine:
             if ended:
                 self._end(live, None)
             return
-        holds = [record.output.digest for record in records if record.output is not None and record.output.digest]
-        if ended:
-            holds += _artifacts_of(live.result)
-        durable = self._store.commit(
-            live.number, state, records, result=live.result if ended else b"", holds=holds, wait=ended
-        )
+        durable = self._ledger.write(live, records, result=live.result if ended else b"", wait=ended)
         if durable is not None:
             durable.add_done_callback(partial(self._end, live))
 
@@ -370,6 +368,7 @@ class LocalEngine:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._ledger.flush()
 
 
 def illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:
@@ -391,12 +390,6 @@ def _evaluation(live: Live, step: int) -> StepCall:
 def _failure_result(state: State) -> bytes:
     assert state.fault is not None
     return Session(failure=failure_of(state.fault)).SerializeToString()
-
-
-def _artifacts_of(result: bytes) -> list[bytes]:
-    """Digests of the artifacts that the outputs of a session name."""
-    payloads = Session.FromString(result).payloads.values()
-    return [bytes.fromhex(datum.artifact.digest) for datum in payloads if datum.HasField("artifact")]
 
 
 def _current_task() -> asyncio.Task[None]:

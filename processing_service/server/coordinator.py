@@ -95,7 +95,13 @@ class Coordinator:
             telemetry.child if telemetry.tracing is not None else None,
         )
         self.engine = LocalEngine(
-            self.store.sessions, dispatch, sessions.revive, now_us, Observer(telemetry), dispatch.closed
+            self.store.sessions,
+            self.store.artifacts,
+            dispatch,
+            sessions.revive,
+            now_us,
+            Observer(telemetry),
+            dispatch.closed,
         )
         reader = SessionReader(self.store.sessions, sessions, self.engine, self.store.artifacts, now_us, owner)
         self._processing = ProcessingInstructor(

@@ -13,6 +13,7 @@ from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest,
 
 from processing_service.engine.base import OperationType, Progress, Resolution, SessionContext, StepCall
 from processing_service.engine.decide import Command
+from processing_service.engine.ledger import INLINE_BYTES
 from processing_service.engine.live import Live
 from processing_service.engine.local import LocalEngine
 from processing_service.engine.observer import Observer
@@ -35,6 +36,7 @@ class Runner:
         self._reached: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.items: dict[int, Resolution] = {}
         self.stubborn = False
+        self.padding = b""
 
     async def resolve(self, call: StepCall) -> Resolution:
         return self.items[call.step]
@@ -48,7 +50,7 @@ class Runner:
         if step.split("#")[0] in self.held:
             await self._hold(step)
         report(Progress(1.0))
-        return Output("test.Result", step.encode())
+        return Output("test.Result", step.encode() + self.padding)
 
     async def until(self, step: str) -> None:
         """Returns once that call has come."""
@@ -90,6 +92,7 @@ class Bench:
         self.store = SqliteStore(StoreSettings(folder))
         self.engine = LocalEngine(
             self.store.sessions,
+            self.store.artifacts,
             self.runner,
             self._revive,
             now_us,
@@ -327,6 +330,34 @@ async def test_a_foreach_runs_its_items(tmp_path: Path) -> None:
 
         bench.runner.items = {0: Resolution(items_total=10_001)}
         assert await bench.end(await bench.submit("t")) is SessionState.FAILED
+
+
+async def test_large_results_are_stored_beside_the_steps_that_follow(tmp_path: Path) -> None:
+    """Their bytes are artifacts, the history has them by digest, in order, before the end is told."""
+    async with running(tmp_path, *CHAIN) as bench:
+        bench.runner.padding = bytes(INLINE_BYTES)
+        assert await bench.end(await bench.submit()) is SessionState.SUCCEEDED
+
+        records = await bench.store.sessions.records("s", "", 0, 1000)
+        assert [record.sequence for record in records] == list(range(1, 9))
+        outputs = [record.output for record in records if record.output is not None]
+        assert [output.data for output in outputs] == [b""] * 3
+        assert await bench.store.artifacts.get(outputs[0].digest.hex()) == b"a#1" + bytes(INLINE_BYTES)
+
+
+async def test_a_result_waits_for_the_artifact_store(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """While it cannot be stored its record is not, either; once it can, nothing was lost."""
+    async with running(tmp_path, StepPlan("a")) as bench:
+        bench.runner.padding = bytes(INLINE_BYTES)
+        blocker = tmp_path / "artifacts"
+        blocker.write_text("in the way")
+        live = await bench.submit()
+        assert await live.wait(now_us() + 100_000) is None
+        assert "STEP_SUCCEEDED" not in await bench.history()
+        blocker.unlink()
+
+        assert await bench.end(live) is SessionState.SUCCEEDED
+        assert "waits for the artifact store" in caplog.text
 
 
 async def test_a_new_process_goes_on_where_the_old_one_was(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.json_format import ParseDict
 
 from instructors.discovery import join
-from instructors.dispatch import INLINE_BYTES, Dispatch
+from instructors.dispatch import Dispatch
 from instructors.domains import CONTRACT, Domain, Domains
 from instructors.registry import Instructors
 from instructors.results import ResultCache
@@ -206,10 +206,7 @@ outputs:
 """
     page = Datum(inline_bytes=b"p" * 5000, media_type="image/png")
     session = bench.session(source, payloads={"page": page})
-    output = await session.step(0)
-    assert len(output.digest) == 32
-    assert output.size_bytes > INLINE_BYTES
-    assert not output.data
+    await session.step(0)
     later = session.restarted()
     await later.step(1)
     ended = await later.restarted().conclude()
@@ -458,18 +455,6 @@ outputs:
         assert bench.cache.size_bytes < 100_000
     for session in sessions:
         assert len((await session.conclude()).payloads["page"].inline_bytes) == 40_000
-
-
-async def test_a_session_that_stores_nothing_stores_no_artifacts(bench):
-    """With durability NONE large results stay in memory."""
-    source = f"""
-workflow_id: none
-steps:
-- {{step_id: first, operation: {ECHO}, parameters: {{echo: {{text: {"x" * 5000}}}}}}}
-"""
-    output = await bench.session(source, durability=pb.DURABILITY_NONE).step(0)
-    assert len(output.data) > 5000
-    assert not output.digest
 
 
 async def test_outputs_that_are_too_large_to_read_fail(bench):

@@ -68,8 +68,9 @@ class _Batch:
         self._owner, self._starts, self._turns = owner, starts, turns
         self._sessions = [_session_row(start) for start in starts]
         self._definitions = {start.start.definition_digest: start.start.definition for start in starts}
-        self._updates = [_update_row(number, turn) for number, turn in turns.items()]
-        self._chunks = [(number, turn.records[0].sequence, encode(turn.records)) for number, turn in turns.items()]
+        told = {number: turn for number, turn in turns.items() if turn.records}
+        self._updates = [_update_row(number, turn) for number, turn in told.items()]
+        self._chunks = [(number, turn.records[0].sequence, encode(turn.records)) for number, turn in told.items()]
         uses = [(digest, start.number) for start in starts for digest in start.holds]
         self._uses = uses + [(digest, number) for number, turn in turns.items() for digest in turn.holds]
 

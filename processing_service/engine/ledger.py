@@ -1,0 +1,131 @@
+"""Writes what happens to live sessions, in order; large results beside the steps that follow.
+
+A result above 4 KiB does not stand in the history itself: its bytes go into the artifact store first, its record after
+them. That takes a thread some milliseconds, and the session need not wait for it: what comes later queues behind, and
+only the end of the session is waited for. After a crash in between the step runs again, as if it had not ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from coordinator.processing.v1.processing_pb2 import Session
+
+from processing_service.engine.live import Live
+from processing_service.engine.records import Output, Record
+from processing_service.engine.state import State
+from processing_service.engine.store.base import ArtifactStore, SessionStore
+from processing_service.wire.errors import CoordinatorError
+
+log = logging.getLogger(__name__)
+
+INLINE_BYTES: Final = 4096
+"""Largest result that stands in the history itself, in bytes."""
+_RETRY_S: Final = 1.0
+"""How long after a result could not be stored it is tried again, in seconds."""
+
+
+class Turn(NamedTuple):
+    """Records that wait for a large result before them, or in them."""
+
+    state: State
+    records: Sequence[Record]
+    result: bytes
+    durable: asyncio.Future[None] | None
+
+
+class Ledger:
+    """The way of live sessions to their store."""
+
+    def __init__(self, store: SessionStore, artifacts: ArtifactStore) -> None:
+        self._store, self._artifacts = store, artifacts
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def write(
+        self, live: Live, records: Sequence[Record], *, result: bytes = b"", wait: bool = False
+    ) -> asyncio.Future[None] | None:
+        """Enqueues records of a session that is stored; with `wait`, a future that is done when they are durable."""
+        behind: deque[Turn] | None = live.behind
+        if behind is None and not any(_is_large(record.output) for record in records):
+            return self._commit(live, Turn(live.state, records, result, None), wait)
+        durable: asyncio.Future[None] | None = self._loop.create_future() if wait else None
+        turn = Turn(live.state, records, result, durable)
+        if behind is not None:
+            behind.append(turn)
+        else:
+            live.behind = deque([turn])
+            task = self._loop.create_task(self._catch_up(live, live.behind))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return durable
+
+    async def flush(self) -> None:
+        """Returns when nothing waits for a large result any more."""
+        await asyncio.gather(*self._tasks)
+
+    async def _catch_up(self, live: Live, behind: deque[Turn]) -> None:
+        while behind:
+            turn = behind[0]
+            records = [await self._slim(live, record) for record in turn.records]
+            durable = self._commit(live, turn._replace(records=records), turn.durable is not None)
+            if durable is not None and turn.durable is not None:
+                durable.add_done_callback(partial(_pass_on, turn.durable))
+            behind.popleft()
+        live.behind = None
+
+    def _commit(self, live: Live, turn: Turn, wait: bool) -> asyncio.Future[None] | None:
+        holds = [record.output.digest for record in turn.records if record.output is not None and record.output.digest]
+        if turn.result:
+            holds += _artifacts_of(turn.result)
+        return self._store.commit(live.number, turn.state, turn.records, result=turn.result, holds=holds, wait=wait)
+
+    async def _slim(self, live: Live, record: Record) -> Record:
+        """The record with its result by reference, if it is large; the live state has it so, too."""
+        large = record.output
+        if large is None or not _is_large(large):
+            return record
+        digest = await self._put(large)
+        output = Output(large.type_name, b"", digest, len(large.data))
+        step = live.state.steps[record.step]
+        if step.output is large:
+            step.output = output
+        elif step.items is not None:
+            outputs = tuple((item, output if one is large else one) for item, one in step.items.outputs)
+            step.items = step.items._replace(outputs=outputs)
+        return record._replace(output=output)
+
+    async def _put(self, large: Output) -> bytes:
+        while True:
+            try:
+                artifact = await self._artifacts.put(large.data, type_name=large.type_name)
+            except CoordinatorError as error:
+                log.warning("a result waits for the artifact store: %s", error)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return bytes.fromhex(artifact.digest)
+
+
+def _is_large(output: Output | None) -> bool:
+    return output is not None and len(output.data) > INLINE_BYTES
+
+
+def _artifacts_of(result: bytes) -> list[bytes]:
+    """Digests of the artifacts that the outputs of a session name."""
+    payloads = Session.FromString(result).payloads.values()
+    return [bytes.fromhex(datum.artifact.digest) for datum in payloads if datum.HasField("artifact")]
+
+
+def _pass_on(told: asyncio.Future[None], done: asyncio.Future[None]) -> None:
+    error = done.exception()
+    if told.done():
+        return
+    if error is None:
+        told.set_result(None)
+    else:
+        told.set_exception(error)
