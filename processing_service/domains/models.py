@@ -117,6 +117,12 @@ class ModelVersion:
     providers: tuple[str, ...] = ()
     """Execution providers, best first; empty = the runtime's own choice for the device."""
 
+    intra_op_threads: int = 0
+    """Threads of one run; 0 = as the Inference service is set."""
+
+    max_parallel: int = 0
+    """Runs at the same time; 0 = as many as the Inference service has workers."""
+
     labels: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Metadata of the model file."""

@@ -302,6 +302,21 @@ async def test_a_call_that_waits_can_be_cancelled(tmp_path):
         first.cancel()
 
 
+async def test_a_model_takes_no_more_workers_than_it_may(tmp_path):
+    """A second run of a model that runs once at a time leaves the other worker to other models."""
+    onnx.put(tmp_path, "slow", FOREVER, manifest="max_parallel: 1")
+    onnx.put(tmp_path, "doubling", onnx.doubling())
+    async with serve(tmp_path, InferenceSettings(workers=2)) as services:
+        run = services.inference.PostInferenceExecute
+        calls = [run(execute("slow", x=SQUARE)) for _ in range(2)]
+        await until(lambda: [len(each.holders) for each in services.servicer.residency.residents()] == [2])
+        async with asyncio.timeout(5):
+            await run(execute("doubling", x=ONES))
+        for call in calls:
+            call.cancel()
+        await until(lambda: not services.servicer.sessions.in_flight_count)
+
+
 async def test_a_deleted_session_cancels_its_runs(tmp_path):
     """DeleteInferenceSession ends the record and what runs for it: the caller gets CANCELLED with the reason."""
     onnx.put(tmp_path, "slow", FOREVER)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,6 +21,7 @@ from processing_service.domains.inference.runtimes.base import Stop
 from processing_service.wire.errors import CoordinatorError
 
 Signature = tuple[object, ...]
+Results = dict[Job, Outcome | CoordinatorError]
 
 
 @dataclass(eq=False, slots=True)
@@ -73,7 +75,7 @@ class Batcher:
         self._executor = executor
         self._computer = computer
         self._open: dict[Signature, _Batch] = {}
-        self._runs: dict[_Batch, asyncio.Task[dict[Job, Outcome | CoordinatorError]]] = {}
+        self._runs: dict[_Batch, asyncio.Task[Results]] = {}
 
     async def run(self, resident: Resident, job: Job) -> Outcome:
         """The job's outcome; a cancelled caller stops a run that is nobody else's, and it has ended when this returns.
@@ -86,13 +88,13 @@ class Batcher:
             results = await self._run_together(resident, job, count)
         else:
             stop = Stop()
-            results = await self._executor.run(partial(self._computer.compute, resident, [job], stop), stop)
+            results = await self._compute(resident, partial(self._computer.compute, resident, [job], stop), stop)
         result = results[job]
         if isinstance(result, CoordinatorError):
             raise result
         return result
 
-    async def _run_together(self, resident: Resident, job: Job, count: int) -> dict[Job, Outcome | CoordinatorError]:
+    async def _run_together(self, resident: Resident, job: Job, count: int) -> Results:
         batch = self._join(resident, job, count)
         run = self._runs[batch]
         try:
@@ -115,15 +117,18 @@ class Batcher:
             run.add_done_callback(lambda done: done.cancelled() or done.exception())
         return batch
 
-    async def _run_batch(
-        self, resident: Resident, batch: _Batch, signature: Signature
-    ) -> dict[Job, Outcome | CoordinatorError]:
+    async def _run_batch(self, resident: Resident, batch: _Batch, signature: Signature) -> Results:
         try:
             await batch.fill(resident.model.batching.max_delay)
-            return await self._executor.run(
-                lambda: self._computer.compute(resident, batch.close(), batch.stop), batch.stop
+            return await self._compute(
+                resident, lambda: self._computer.compute(resident, batch.close(), batch.stop), batch.stop
             )
         finally:
             del self._runs[batch]
             if self._open.get(signature) is batch:
                 del self._open[signature]
+
+    async def _compute(self, resident: Resident, work: Callable[[], Results], stop: Stop) -> Results:
+        """The results of a run, once it is the model's turn and a worker is free; no worker is held meanwhile."""
+        async with resident.turns or contextlib.nullcontext():
+            return await self._executor.run(work, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -39,6 +40,11 @@ class Resident:
 
     run_count: int = 0
     load_seconds: float = 0.0
+    turns: asyncio.Semaphore | None = field(init=False)
+    """Whoever runs it has one of these; None where the workers are the only limit."""
+
+    def __post_init__(self) -> None:
+        self.turns = asyncio.Semaphore(self.model.max_parallel) if self.model.max_parallel else None
 
     @property
     def size_bytes(self) -> int:

@@ -94,6 +94,12 @@ class Manifest(_Section):
     providers: list[str] = []
     """Execution providers, best first; empty = the runtime's own choice for the device."""
 
+    intra_op_threads: int = Field(default=0, ge=0, le=1024)
+    """Threads of one run; 0 = as the Inference service is set."""
+
+    max_parallel: int = Field(default=0, ge=0)
+    """Runs of this model at the same time; 0 = as many as the Inference service has workers."""
+
     labels: dict[str, str] = {}
     checksum: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     """SHA-256 that the model file must have, 64 lower-case hexadecimal digits."""

@@ -58,6 +58,8 @@ def read_version(model_id: str, version: str, folder: Path) -> ModelVersion:
         outputs=header.outputs,
         device=declared.device,
         providers=tuple(declared.providers),
+        intra_op_threads=declared.intra_op_threads,
+        max_parallel=declared.max_parallel,
         labels=declared.labels,
         metadata=header.metadata,
         batching=Batching(declared.batching.enabled, declared.batching.max_batch_size, declared.batching.max_delay),

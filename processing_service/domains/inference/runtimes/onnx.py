@@ -55,7 +55,8 @@ class OnnxRuntime:
     """Runs ONNX models in this process.
 
     Args:
-        intra_op_threads: threads of one run. One each is best where several runs are out at the same time.
+        intra_op_threads: threads of one run, where the model does not say. One each is best where several runs are out
+            at the same time.
     """
 
     def __init__(self, intra_op_threads: int = 1) -> None:
@@ -85,15 +86,15 @@ class OnnxRuntime:
             advice = f"; did you mean {near!r}?" if near else f"; there are {', '.join(self.providers)}"
             raise _invalid(model, f"there is no execution provider {unknown!r} here{advice}")
         try:
-            session = _library().InferenceSession(str(model.path), self._options(), providers=list(providers))
+            session = _library().InferenceSession(str(model.path), self._options(model), providers=list(providers))
         except Exception as error:  # its classes have no common base
             _log.warning("onnxruntime could not load %s: %s", model.path, error)
             raise _load_error(model, error) from error
         return OnnxModel(model, session)
 
-    def _options(self) -> Any:
+    def _options(self, model: ModelVersion) -> Any:
         options = _library().SessionOptions()
-        options.intra_op_num_threads = self._intra_op_threads
+        options.intra_op_num_threads = model.intra_op_threads or self._intra_op_threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _SILENT
         # A thread that spins while it waits takes the processor from the runs beside it and from the event loop.

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -81,3 +83,18 @@ def test_what_cannot_be_loaded_is_told_without_paths(tmp_path, monkeypatch, cont
     )
     assert str(tmp_path) not in caught.value.message
     assert "onnxruntime" not in caught.value.message.lower()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_a_model_has_the_threads_that_it_asks_for(tmp_path):
+    """A model that says 3 gets the calling thread and two more, whatever the runtime's own number is."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx.doubling())
+    runtime, threads = OnnxRuntime(1), lambda: len(list(Path("/proc/self/task").iterdir()))
+    runtime.load(model_of(path)).close()
+    before = threads()
+
+    loaded = runtime.load(replace(model_of(path), intra_op_threads=3))
+
+    assert threads() == before + 2
+    loaded.close()

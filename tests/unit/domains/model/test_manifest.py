@@ -24,6 +24,8 @@ def test_an_unknown_key_is_answered_with_the_nearest():
     [
         pytest.param("device: 3", "device", id="type"),
         pytest.param("checksum: abc", "checksum", id="checksum"),
+        pytest.param("intra_op_threads: -1", "intra_op_threads", id="threads"),
+        pytest.param("max_parallel: -1", "max_parallel", id="parallel"),
         pytest.param("batching: {max_batch_size: 1}", "batching.max_batch_size", id="range"),
         pytest.param(
             "inputs: {x: {normalization: {std: [1, 0, 1]}}}", "inputs.x.normalization.std.1", id="zero divisor"

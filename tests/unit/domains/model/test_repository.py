@@ -48,6 +48,8 @@ def test_the_model_is_described_by_its_file_and_its_manifest(repository, folder)
         manifest="""
 declared_size_bytes: 1000
 labels: {task: test}
+intra_op_threads: 2
+max_parallel: 1
 inputs: {x: {axes: {0: {min_size: 2, max_size: 8, multiple_of: 2}}}}
 batching: {enabled: true, max_batch_size: 4}
 """,
@@ -59,6 +61,7 @@ batching: {enabled: true, max_batch_size: 4}
     assert (found.file_size_bytes, found.declared_size_bytes) == (len(content), 1000)
     assert found.inputs[0].axes == (Axis(min_size=2, max_size=8, multiple_of=2), Axis(size=3))
     assert found.labels == {"task": "test"}
+    assert (found.intra_op_threads, found.max_parallel) == (2, 1)
     assert found.batching == Batching(enabled=True, max_batch_size=4)
 
 
