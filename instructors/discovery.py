@@ -9,7 +9,6 @@ import asyncio
 import importlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +23,8 @@ from grpc.aio import AioRpcError
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
 from instructors.domains import Domain
-from processing_service.wire.channels import ChannelSettings, open_channel
+from instructors.foreign import ForeignDomain
+from processing_service.wire.channels import open_channel
 from processing_service.wire.errors import Code, CoordinatorError, Unavailable, not_found
 from processing_service.wire.interceptors.errors import from_rpc_error
 
@@ -37,23 +37,6 @@ _OWN: Final = ("google/", "coordinator/")
 """Files with these beginnings are taken from their Python package, where there is one."""
 
 Files = Mapping[str, FileDescriptorProto]
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignDomain:
-    """A service that is not part of the contract."""
-
-    name: str
-    """Name, as in operations; snake_case."""
-    channel: ChannelSettings
-    service_name: str = ""
-    """Full name of its service; empty = the only one that it serves."""
-    descriptor_set_file: Path | None = None
-    """What `protoc --include_imports --descriptor_set_out` writes; None = ask the server by reflection."""
-    max_in_flight: int = 64
-    """Calls that are out at the same time, at most."""
-    timeout: float = 10.0
-    """Seconds that the server has to describe itself."""
 
 
 async def join(foreign: ForeignDomain) -> Domain:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from instructors.foreign import ForeignDomain
 from processing_service.client.settings import ClientSettings
 from processing_service.domains.inference.settings import InferenceSettings
 from processing_service.domains.model.repository import RepositorySettings
@@ -34,6 +35,8 @@ class Settings:
     """Where the Inference domain is; None embeds it."""
     postprocessing_address: str | None = None
     """Where the Postprocessing domain is; None embeds it."""
+    foreign_domains: tuple[ForeignDomain, ...] = ()
+    """Services that are not part of the contract, whose RPCs steps and commands can call too."""
     channel_tls: TlsSettings | None = None
     """How domains with an address are reached; None means plain text."""
     drain_grace: float = 30.0

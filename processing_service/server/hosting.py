@@ -11,6 +11,7 @@ from coordinator.inference.v1.inference_pb2_grpc import InferenceServiceStub, ad
 from coordinator.model.v1.model_pb2_grpc import add_ModelServiceServicer_to_server
 from coordinator.postprocessing.v1.postprocessing_pb2_grpc import add_PostprocessingServiceServicer_to_server
 
+from instructors.discovery import join
 from instructors.domains import CONTRACT, EMBEDDED, Domain
 from processing_service.config import Settings
 from processing_service.wire.channels import ChannelSettings, InProcessChannel, InProcessServer, open_channel
@@ -36,7 +37,9 @@ class Hosting:
         """Holds the servicers of this process, for calls that stay in it."""
         self._adders: dict[str, Callable[[grpc.aio.Server], None]] = {}
         self.channels: dict[str, grpc.aio.Channel] = {}
-        """Channel by domain."""
+        """Channel by domain of the contract."""
+        self.foreign: list[Domain] = []
+        """Domains that are not part of the contract; there once `join` was awaited."""
         for name in DOMAINS:
             if self.address(name) is not None:
                 self.channels[name] = self._open(name)
@@ -61,10 +64,27 @@ class Hosting:
 
     def domains(self) -> list[Domain]:
         """The domains that this process can call."""
-        return [
+        ours = [
             Domain(name, CONTRACT[name], channel, self.address(name) or EMBEDDED)
             for name, channel in self.channels.items()
         ]
+        return ours + self.foreign
+
+    async def join(self) -> None:
+        """Opens the channels of foreign domains and reads what describes them. Raises as `discovery.join`."""
+        for foreign in self._settings.foreign_domains:
+            domain = await join(foreign)
+            assert domain.channel is not None
+            self._stack.push_async_callback(domain.channel.close)
+            self.foreign.append(domain)
+
+    def remote(self) -> dict[str, tuple[str, grpc.aio.Channel]]:
+        """Service name and channel of the domains that other processes serve, by domain."""
+        return {
+            domain.name: (domain.service.full_name, domain.channel)
+            for domain in self.domains()
+            if not domain.embedded and domain.channel is not None
+        }
 
     def _open(self, name: str) -> grpc.aio.Channel:
         address = self.address(name)

@@ -31,9 +31,12 @@ class Monitor:
 
     def __init__(self, hosting: Hosting, health: Health) -> None:
         self._health = health
-        remote = [name for name in hosting.channels if hosting.address(name) is not None]
-        self._stubs: dict[str, Any] = {name: HealthStub(hosting.channels[name]) for name in remote}
-        self._seen: dict[str, DomainHealth.ValueType] = dict.fromkeys(remote, DomainHealth.DOMAIN_HEALTH_UNSPECIFIED)
+        self._services: dict[str, str] = {}
+        self._stubs: dict[str, Any] = {}
+        for name, (service, channel) in hosting.remote().items():
+            self._services[name], self._stubs[name] = service, HealthStub(channel)
+        unknown = DomainHealth.DOMAIN_HEALTH_UNSPECIFIED
+        self._seen: dict[str, DomainHealth.ValueType] = dict.fromkeys(self._services, unknown)
 
     def of(self, domain: str) -> DomainHealth.ValueType:
         """How a domain was when it was last asked; an embedded one serves while this process does."""
@@ -52,7 +55,7 @@ class Monitor:
         self._health.set(SERVICE, serving and well())
 
     async def _ask(self, domain: str) -> None:
-        request = health_pb2.HealthCheckRequest(service=service_name(domain))
+        request = health_pb2.HealthCheckRequest(service=self._services[domain])
         try:
             reply = await self._stubs[domain].Check(request, timeout=_PATIENCE_S)
         except grpc.aio.AioRpcError as error:

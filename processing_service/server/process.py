@@ -58,6 +58,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         telemetry = observed.telemetry
         names = (settings.only,) if settings.only else (_COORDINATOR, *DOMAINS)
         hosting = Hosting(settings, names, telemetry, stack)
+        if _COORDINATOR in names:
+            await hosting.join()
         services = [service_name(name) for name in hosting.hosted] + ([SERVICE] if _COORDINATOR in names else [])
         health = Health(services)
         monitor = Monitor(hosting, health)

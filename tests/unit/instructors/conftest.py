@@ -12,7 +12,8 @@ from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha._async import ReflectionServicer
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from instructors.discovery import ForeignDomain, read
+from instructors.discovery import read
+from instructors.foreign import ForeignDomain
 from processing_service.wire.channels import ChannelSettings
 
 SERVICE = "tests.greetings.v1.GreetingService"

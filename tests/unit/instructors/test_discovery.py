@@ -6,8 +6,9 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import Datum
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from instructors.discovery import ForeignDomain, join, read
+from instructors.discovery import join, read
 from instructors.domains import Domains
+from instructors.foreign import ForeignDomain
 from processing_service.wire.channels import ChannelSettings
 from processing_service.wire.errors import CoordinatorError
 from tests.unit.instructors.conftest import SERVICE, reflection_v1
