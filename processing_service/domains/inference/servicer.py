@@ -13,6 +13,7 @@ from processing_service.domains.inference.batching import Batcher
 from processing_service.domains.inference.computing import Computer
 from processing_service.domains.inference.execution import Execution
 from processing_service.domains.inference.executor import Executor
+from processing_service.domains.inference.memory import share_arenas
 from processing_service.domains.inference.messages import device_budgets, inference_session, resident_model
 from processing_service.domains.inference.reductions import KINDS
 from processing_service.domains.inference.repeats import Repeats
@@ -40,6 +41,7 @@ class InferenceServicer(InferenceServiceServicer):
     def __init__(
         self, source: ModelSource, settings: InferenceSettings | None = None, runtime: Runtime | None = None
     ) -> None:
+        share_arenas()
         self.settings = settings or InferenceSettings()
         self.runtime = runtime or OnnxRuntime(self.settings.intra_op_threads)
         self.residency = Residency(self.runtime, {CPU: self.settings.memory_budget_bytes}, self.settings.load_patience)
