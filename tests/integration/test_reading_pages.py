@@ -59,7 +59,7 @@ class Reader:
         small = run("resize", pb.ResizeOperation(image=image, max_side=960, multiple_of=32))
         probability_map = from_array((self.detect(small.image)[0] * 255).astype(np.uint8))
         detection = pb.DetectRegionsOperation(
-            probability_map=probability_map, scale_x=small.scale_x, scale_y=small.scale_y
+            probability_map=probability_map, unclip_ratio=1.8, scale_x=small.scale_x, scale_y=small.scale_y
         )
         regions = run("detect_regions", detection).regions
         upside_down = self.vote(image, regions)
