@@ -52,8 +52,9 @@ class Ledger:
     ) -> asyncio.Future[None] | None:
         """Enqueues records of a session that is stored; with `wait`, a future that is done when they are durable."""
         behind: deque[Turn] | None = live.behind
-        if behind is None and not any(_is_large(record.output) for record in records):
-            return self._commit(live, Turn(live.state, records, result, None), wait)
+        if behind is None and not _has_large(records):
+            holds = _artifacts_of(result) if result else ()
+            return self._store.commit(live.number, live.state, records, result=result, holds=holds, wait=wait)
         durable: asyncio.Future[None] | None = self._loop.create_future() if wait else None
         turn = Turn(live.state, records, result, durable)
         if behind is not None:
@@ -109,6 +110,13 @@ class Ledger:
                 await asyncio.sleep(_RETRY_S)
             else:
                 return bytes.fromhex(artifact.digest)
+
+
+def _has_large(records: Sequence[Record]) -> bool:
+    for record in records:  # noqa: SIM110  # a generator costs more than the loop, and this is at every call
+        if record.output is not None and len(record.output.data) > INLINE_BYTES:
+            return True
+    return False
 
 
 def _is_large(output: Output | None) -> bool:

@@ -218,17 +218,17 @@ class LocalEngine:
 
     def feed(self, live: Live, event: Event) -> list[Job]:
         """Gives an event to `decide`, writes its records, cancels what is to be cancelled; what is to be done next."""
-        decision = decide(live.plan, live.state, event)
-        if decision.records:
-            live.state = decision.state
-            self._write(live, decision.records)
-            live.due_us = next_due(live.plan, live.state)
+        state, actions, records = decide(live.plan, live.state, event)
+        if records:
+            live.state = state
+            self._write(live, records)
+            live.due_us = next_due(live.plan, state)
         jobs: list[Job] = []
-        for action in decision.actions:
-            if isinstance(action, Cancel):
+        for action in actions:
+            if type(action) is Cancel:
                 self._cancel(live, action)
             else:
-                jobs.append(action)
+                jobs.append(action)  # type: ignore[arg-type]  # all others are jobs
         return jobs
 
     def _write(self, live: Live, records: Sequence[Record]) -> None:
@@ -273,15 +273,16 @@ class LocalEngine:
             if not jobs:
                 return
             job = jobs[0]
-            self._spawn_all(live, jobs[1:])
+            if len(jobs) > 1:
+                self._spawn_all(live, jobs[1:])
             if self._loop.time() - live.turn_started > _TURN_S:
                 await asyncio.sleep(0)
                 live.turn_started = self._loop.time()
 
     async def _carry_out(self, live: Live, job: Job) -> Event:
-        if isinstance(job, Run):
+        if type(job) is Run:
             return await self._call(live, job)
-        if isinstance(job, Resolve):
+        if type(job) is Resolve:
             return await self._resolve(live, job)
         return await self._conclude(live)
 
