@@ -13,11 +13,15 @@ from processing_service.domains.postprocessing.regions import read_quads, size_o
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
 from processing_service.wire.tensors import Array
 
-_INK: Final = (25, 25, 35)
 _PLAIN: Final = (40, 110, 200)
 _SURE: Final = (20, 150, 90)
 _UNSURE: Final = (215, 90, 30)
 _PAPER: Final = 255
+
+# The colour of paper that is covered so much with ink, from 0 to 255.
+_INKED: Final = np.linspace((_PAPER,) * 3, (25, 25, 35), 256).round().astype(np.uint8)[:, np.newaxis]
+
+_COVERED: Final = 255
 _WEIGHT: Final = 450
 _MAX_TEXT: Final = 300
 
@@ -42,16 +46,17 @@ def annotate(operation: pb.AnnotateOperation, settings: PostprocessingSettings) 
     quads = read_quads(operation.regions, "annotate.regions")
     _check(operation, len(quads))
     height, width = image.shape[:2]
-    check_size(width * (2 if operation.texts else 1), height, "annotate", settings.max_pixels)
-    page = image.copy()
-    paper = np.full_like(page, _PAPER)
+    picture_width = width * (2 if operation.texts else 1)
+    check_size(picture_width, height, "annotate", settings.max_pixels)
+    picture = np.empty((height, picture_width, 3), np.uint8)
+    page, paper = picture[:, :width], picture[:, width:]
+    page[:], paper[:] = image, _PAPER
     for index, quad in enumerate(quads):
         colour = _colour(operation, index)
         _outline(page, quad, colour)
         if operation.texts:
             _outline(paper, quad, colour)
             _write(paper, turn_upright(quad), operation.texts[index])
-    picture = np.hstack((page, paper)) if operation.texts else page
     return pb.AnnotateResult(image=write_tensor(picture, settings))
 
 
@@ -84,19 +89,21 @@ def _write(paper: Array, quad: Array, text: str) -> None:
     strip = _strip(text, width, height)
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     matrix = cv2.getPerspectiveTransform(corners, quad - np.array((left, top), np.float32))
-    written = cv2.warpPerspective(strip, matrix, (right - left, bottom - top), borderValue=(_PAPER,) * 3)
+    cover = cv2.warpPerspective(strip, matrix, (right - left, bottom - top))
     place = paper[top:bottom, left:right]
-    np.minimum(place, written, out=place)
+    np.minimum(place, cv2.applyColorMap(cover, _INKED), out=place)
 
 
 def _strip(text: str, width: int, height: int) -> Array:
-    """A strip of paper with the text on it: drawn larger and then made smaller, for even spacing and soft edges."""
+    """How much of each pixel the text covers, 0 to 255: drawn larger and then made smaller, for even spacing and soft
+    edges.
+    """
     text = "".join(c if c.isprintable() else " " for c in text[:_MAX_TEXT])
     face = cv2.FontFace("sans")
     rows = min(height * _OVERSAMPLING, _MAX_ROWS)
     size = max(4, round(rows * _FILL))
     needed: int = cv2.getTextSize((0, 0), text, (0, 0), face, size, _WEIGHT)[2]
-    large = np.full((rows, max(needed, round(width * rows / height)), 3), _PAPER, np.uint8)
-    cv2.putText(large, text, (0, round(rows / 2 + _DROP * size)), _INK, face, size, _WEIGHT)
+    large = np.zeros((rows, max(needed, round(width * rows / height))), np.uint8)
+    cv2.putText(large, text, (0, round(rows / 2 + _DROP * size)), _COVERED, face, size, _WEIGHT)
     strip: Array = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
     return strip
