@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -36,12 +37,14 @@ def crop(operation: pb.CropOperation, settings: PostprocessingSettings) -> pb.Cr
         CoordinatorError: FIELD_INVALID, IMAGE_TOO_LARGE, PAYLOAD_TOO_LARGE, TENSOR_INVALID.
     """
     image = read_image(operation.image, "crop.image", settings)
-    for name in ("height", "width_multiple", "max_width"):
+    for name in ("height", "width_multiple", "max_width", "sample_count"):
         if not 0 <= getattr(operation, name) <= MAX_SIDE:
             raise invalid_field(f"crop.{name}", f"{getattr(operation, name)} is not within 0 and {MAX_SIDE}")
     result = pb.CropResult()
     size_bytes = 0
-    for index, quad in enumerate(read_quads(operation.regions, "crop.regions")):
+    quads = read_quads(operation.regions, "crop.regions")
+    for index in _sample(quads, operation.sample_count):
+        quad = quads[index]
         width, height = _crop_size(quad, operation)
         padded = math.ceil(width / (operation.width_multiple or 1)) * (operation.width_multiple or 1)
         check_size(padded, height, f"crop.regions[{index}]", settings.max_pixels)
@@ -52,6 +55,18 @@ def crop(operation: pb.CropOperation, settings: PostprocessingSettings) -> pb.Cr
             piece = cv2.rotate(piece, cv2.ROTATE_180)
         result.crops.append(write_tensor(_pad(piece, padded), settings))
     return result
+
+
+def _sample(quads: Sequence[Array], count: int) -> Sequence[int]:
+    """Indices of the regions to cut, in their order."""
+    if not 0 < count < len(quads):
+        return range(len(quads))
+
+    def distance(index: int) -> float:
+        width, height = size_of(turn_upright(quads[index]))
+        return abs(math.log(width / height / _ASPECT_RATIO))
+
+    return sorted(sorted(range(len(quads)), key=distance)[:count])
 
 
 def _crop_size(quad: Array, operation: pb.CropOperation) -> tuple[int, int]:

@@ -54,8 +54,8 @@ class PostprocessingServicer(PostprocessingServiceServicer):
         else:
             loop = asyncio.get_running_loop()
             result = await loop.run_in_executor(self._pool, operation.run, argument, self.settings)
-        results: dict[str, Any] = {name: result}
-        reply = pb.PostPostprocessingExecuteResponse(**results)
+        reply = pb.PostPostprocessingExecuteResponse()
+        getattr(reply, name).CopyFrom(result)  # given to the constructor it would be copied as text and back
         reply.computing.FromNanoseconds(time.perf_counter_ns() - started)
         return reply
 

@@ -18,7 +18,7 @@ from processing_service.wire.telemetry.hooks import (
     SessionStarted,
     StepEnded,
 )
-from processing_service.wire.telemetry.instruments import LONG_SECONDS, Counter, Gauge, Histogram
+from processing_service.wire.telemetry.instruments import LAG_SECONDS, LONG_SECONDS, Counter, Gauge, Histogram
 
 _CODES = {0: "OK"} | {int(code): code.name for code in Code}
 
@@ -58,7 +58,7 @@ class MetricsSink:
         self._unloads = Counter("processing_model_unloads_total", "Models that gave memory back.", ("cause",))
         self._commits = Histogram("processing_store_commit_seconds", "Duration of group commits.")
         self._rows = Counter("processing_store_rows_total", "Rows written.")
-        self._lag = Histogram("processing_event_loop_lag_seconds", "How late the event loop came back.")
+        self._lag = Histogram("processing_event_loop_lag_seconds", "How late the event loop came back.", (), LAG_SECONDS)
         self._legacy = Counter("processing_legacy_names_total", "Old spellings of fields, by field.", ("field",))
         self._resident_bytes = 0
         self._resident_models = 0

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 
@@ -18,6 +18,10 @@ from processing_service.engine.store.base import Opened, Opening, SessionFilter,
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
 from processing_service.wire.errors import Code, CoordinatorError, Fenced, not_found
+
+_STARTS: Final = 16
+"""Sessions that one transaction begins, at most: all go on in the turn of the loop that hears of it, and would make it
+long."""
 
 
 class _Start:
@@ -249,7 +253,7 @@ class SqliteSessions:
         """What waits, for the transaction that is about to start."""
         if not self._starts and not self._turns:
             return None
-        starts, self._starts = self._starts, []
+        starts, self._starts = self._starts[:_STARTS], self._starts[_STARTS:]
         turns, self._turns = self._turns, {}
         return _Batch(self, starts, turns)
 
