@@ -27,7 +27,7 @@ from instructors.plans import Planned, PlannedStep, Plans
 from instructors.registry import Instructors
 from instructors.results import Key, ResultCache, Results
 from processing_service.engine.base import Progress, Resolution, SessionContext, StepCall
-from processing_service.engine.bindings import Scope
+from processing_service.engine.definitions.bindings import Scope
 from processing_service.engine.records import Output, StepState
 from processing_service.engine.store.base import ArtifactStore
 from processing_service.wire.callcontext import CallContext, current

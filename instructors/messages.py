@@ -14,9 +14,9 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from instructors.field_paths import entry, is_leaf, is_map, put
-from processing_service.engine.definition_faults import Faults
-from processing_service.engine.template_context import TemplateContext
-from processing_service.engine.template_reader import TemplateReader
+from processing_service.engine.definitions.faults import Faults
+from processing_service.engine.definitions.template_context import TemplateContext
+from processing_service.engine.definitions.template_reader import TemplateReader
 from processing_service.wire.errors import Code, CoordinatorError, Violation
 from processing_service.wire.naming import resolve_keys
 

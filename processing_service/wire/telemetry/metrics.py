@@ -58,7 +58,9 @@ class MetricsSink:
         self._unloads = Counter("processing_model_unloads_total", "Models that gave memory back.", ("cause",))
         self._commits = Histogram("processing_store_commit_seconds", "Duration of group commits.")
         self._rows = Counter("processing_store_rows_total", "Rows written.")
-        self._lag = Histogram("processing_event_loop_lag_seconds", "How late the event loop came back.", (), LAG_SECONDS)
+        self._lag = Histogram(
+            "processing_event_loop_lag_seconds", "How late the event loop came back.", (), LAG_SECONDS
+        )
         self._legacy = Counter("processing_legacy_names_total", "Old spellings of fields, by field.", ("field",))
         self._resident_bytes = 0
         self._resident_models = 0

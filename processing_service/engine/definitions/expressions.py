@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 
-from processing_service.engine.kinds import ANY, BOOL, BYTES, INT, NUMBER, STRING, Base, Kind, message_kind
-from processing_service.engine.paths import Lookup, Names, Unfit, json_value, look_up
-from processing_service.engine.references import find_references
+from processing_service.engine.definitions.kinds import ANY, BOOL, BYTES, INT, NUMBER, STRING, Base, Kind, message_kind
+from processing_service.engine.definitions.paths import Lookup, Names, Unfit, json_value, look_up
+from processing_service.engine.definitions.references import find_references
 
 _FAULT: Final = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _COMPARISON: Final = re.compile(r"'(?:_[<>=!]=?_|@in)'")

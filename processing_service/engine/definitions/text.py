@@ -12,8 +12,8 @@ import yaml
 from coordinator.processing.v1.processing_pb2 import Workflow
 from google.protobuf import json_format
 
-from processing_service.engine.definition_source import BOOLEANS, FLOAT, INTEGER, NULLS
-from processing_service.engine.literals import EXACT
+from processing_service.engine.definitions.literals import EXACT
+from processing_service.engine.definitions.source import BOOLEANS, FLOAT, INTEGER, NULLS
 
 SERVER_FIELDS: Final = ("digest", "revision", "created_at", "updated_at")
 """Fields of a Workflow that the server sets."""

@@ -14,12 +14,12 @@ from coordinator.payload.v1.payload_pb2 import Artifact
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from processing_service.engine.bindings import Binding, Read, Scope, artifacts
-from processing_service.engine.definition_faults import failed
-from processing_service.engine.kinds import DATUM, TENSOR, Base, Kind
-from processing_service.engine.literals import Convert, scalar, shown
-from processing_service.engine.paths import ABSENT, Unfit, json_value
-from processing_service.engine.values import as_datum, content, is_sequence, to_message
+from processing_service.engine.definitions.bindings import Binding, Read, Scope, artifacts
+from processing_service.engine.definitions.faults import failed
+from processing_service.engine.definitions.kinds import DATUM, TENSOR, Base, Kind
+from processing_service.engine.definitions.literals import Convert, scalar, shown
+from processing_service.engine.definitions.paths import ABSENT, Unfit, json_value
+from processing_service.engine.definitions.values import as_datum, content, is_sequence, to_message
 
 Put = Callable[[Any, Any, Scope], None]
 """Puts a value into the message, map or list that a slot stands in. Raises Unfit."""

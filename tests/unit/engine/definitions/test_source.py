@@ -8,7 +8,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processing_service.engine.definition_source import MAX_BYTES, read_source
+from processing_service.engine.definitions.source import MAX_BYTES, read_source
 from processing_service.wire.errors import Code, CoordinatorError
 
 REFUSED = {

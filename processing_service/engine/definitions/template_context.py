@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from processing_service.engine.bindings import Binding, Read, binding_text, compile_binding, literal_text
-from processing_service.engine.definition_faults import Faults, join
-from processing_service.engine.paths import ABSENT, Names, Unfit
-from processing_service.engine.templates import openings_of
+from processing_service.engine.definitions.bindings import Binding, Read, binding_text, compile_binding, literal_text
+from processing_service.engine.definitions.faults import Faults, join
+from processing_service.engine.definitions.paths import ABSENT, Names, Unfit
+from processing_service.engine.definitions.templates import openings_of
 from processing_service.wire.errors import nearest
 from processing_service.wire.naming import spellings_of, words
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processing_service.engine.definitions import parse_definition
-from processing_service.engine.parameters import Parameters
+from processing_service.engine.definitions.parameters import Parameters
 from processing_service.wire.errors import Code, CoordinatorError
-from tests.unit.engine.catalog import Catalog
+from tests.unit.engine.definitions.catalog import Catalog
 
 STEPS = "steps: [{step_id: a, operation: model.get_models}]\n"
 TENSOR = Tensor(data_type=DataType.DATA_TYPE_UINT8, shape=[1], data=b"a")

@@ -11,11 +11,11 @@ from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteResponse
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
 
-from processing_service.engine.bindings import Scope
-from processing_service.engine.compiled import CompiledStep
 from processing_service.engine.definitions import parse_definition
+from processing_service.engine.definitions.bindings import Scope
+from processing_service.engine.definitions.compiled import CompiledStep
 from processing_service.wire.errors import Code, CoordinatorError
-from tests.unit.engine.catalog import CONTRACT, Catalog
+from tests.unit.engine.definitions.catalog import CONTRACT, Catalog
 
 CATALOG = Catalog()
 TENSOR = Tensor(data_type=DataType.DATA_TYPE_UINT8, shape=[1, 1, 3], data=b"abc")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from processing_service.engine.paths import ROOTS, Path
+from processing_service.engine.definitions.paths import ROOTS, Path
 
 _TOKEN: Final = re.compile(
     r"""(?P<skip>\s+|//[^\n]*)

@@ -9,7 +9,7 @@ from typing import Final
 from coordinator.processing.v1.processing_pb2 import RetryPolicy, Workflow, WorkflowStep
 from google.protobuf.duration_pb2 import Duration
 
-from processing_service.engine.definition_faults import Faults
+from processing_service.engine.definitions.faults import Faults
 from processing_service.wire.errors import nearest
 from processing_service.wire.naming import NAME, fold, rotate, words
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 
-from processing_service.engine.paths import Unfit
+from processing_service.engine.definitions.paths import Unfit
 from processing_service.wire.errors import nearest
 from processing_service.wire.naming import words
 

@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from coordinator.payload.v1.payload_pb2 import Artifact
 
-from processing_service.engine.expressions import Variable, compile_expression, to_cel
-from processing_service.engine.kinds import TENSOR, Base, Kind
-from processing_service.engine.paths import ABSENT, Lookup, Names, Path, Reader, Unfit, look_up, parse_path
-from processing_service.engine.values import as_datum, content, is_sequence
+from processing_service.engine.definitions.expressions import Variable, compile_expression, to_cel
+from processing_service.engine.definitions.kinds import TENSOR, Base, Kind
+from processing_service.engine.definitions.paths import ABSENT, Lookup, Names, Path, Reader, Unfit, look_up, parse_path
+from processing_service.engine.definitions.values import as_datum, content, is_sequence
 
 _OPEN: Final = "${"
 _CLOSE: Final = "}"

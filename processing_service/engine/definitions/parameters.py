@@ -11,12 +11,23 @@ from coordinator.payload.v1.payload_pb2 import Datum
 from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, ValueType, WorkflowParameter
 from google.protobuf.descriptor import Descriptor
 
-from processing_service.engine import literals
-from processing_service.engine.definition_faults import join
-from processing_service.engine.kinds import BOOL, BYTES, INT, LOOSE, NUMBER, STRING, TENSOR, Base, Kind, message_kind
-from processing_service.engine.paths import ABSENT, Unfit, json_value
-from processing_service.engine.template_reader import fill_fields
-from processing_service.engine.values import to_message
+from processing_service.engine.definitions import literals
+from processing_service.engine.definitions.faults import join
+from processing_service.engine.definitions.kinds import (
+    BOOL,
+    BYTES,
+    INT,
+    LOOSE,
+    NUMBER,
+    STRING,
+    TENSOR,
+    Base,
+    Kind,
+    message_kind,
+)
+from processing_service.engine.definitions.paths import ABSENT, Unfit, json_value
+from processing_service.engine.definitions.template_reader import fill_fields
+from processing_service.engine.definitions.values import to_message
 from processing_service.wire.errors import Code, CoordinatorError, Violation, nearest
 from processing_service.wire.naming import Spellings
 

@@ -9,13 +9,13 @@ from coordinator.payload.v1.payload_pb2 import Artifact, Datum
 from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Workflow
 from google.protobuf.message import Message
 
-from processing_service.engine.bindings import Binding, Scope
-from processing_service.engine.definition_faults import failed
-from processing_service.engine.outputs import Outputs
-from processing_service.engine.parameters import Parameters, ParameterValues
-from processing_service.engine.paths import ABSENT, Unfit
+from processing_service.engine.definitions.bindings import Binding, Scope
+from processing_service.engine.definitions.faults import failed
+from processing_service.engine.definitions.outputs import Outputs
+from processing_service.engine.definitions.parameters import Parameters, ParameterValues
+from processing_service.engine.definitions.paths import ABSENT, Unfit
+from processing_service.engine.definitions.templates import Template, as_list, wanted
 from processing_service.engine.records import Plan
-from processing_service.engine.templates import Template, as_list, wanted
 
 if TYPE_CHECKING:
     from processing_service.engine.base import OperationType

@@ -9,10 +9,10 @@ from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteResponse
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
-from processing_service.engine.bindings import Scope
 from processing_service.engine.definitions import Definition, parse_definition
+from processing_service.engine.definitions.bindings import Scope
 from processing_service.wire.errors import CoordinatorError
-from tests.unit.engine.catalog import Catalog
+from tests.unit.engine.definitions.catalog import Catalog
 
 CATALOG = Catalog()
 TENSOR = Tensor(data_type=DataType.DATA_TYPE_UINT8, shape=[1], data=b"a")

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from coordinator.payload.v1.payload_pb2 import Artifact, Datum
 from google.protobuf.message import Message
 
-from processing_service.engine.bindings import Read, Scope, written
-from processing_service.engine.definition_faults import Faults, failed
-from processing_service.engine.json_template import JsonReader
-from processing_service.engine.kinds import ANY, ARTIFACT, DATUM, TENSOR, Base, Kind, readable
-from processing_service.engine.paths import ABSENT, Names, Unfit
-from processing_service.engine.template_context import TemplateContext
-from processing_service.engine.templates import wanted
-from processing_service.engine.values import datum_of, plain
+from processing_service.engine.definitions.bindings import Read, Scope, written
+from processing_service.engine.definitions.faults import Faults, failed
+from processing_service.engine.definitions.json_template import JsonReader
+from processing_service.engine.definitions.kinds import ANY, ARTIFACT, DATUM, TENSOR, Base, Kind, readable
+from processing_service.engine.definitions.paths import ABSENT, Names, Unfit
+from processing_service.engine.definitions.template_context import TemplateContext
+from processing_service.engine.definitions.templates import wanted
+from processing_service.engine.definitions.values import datum_of, plain
 
 _PAYLOADS = (DATUM, TENSOR, ARTIFACT)
 

@@ -16,28 +16,27 @@ from coordinator.processing.v1.processing_pb2 import (
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct, Value
 
-from processing_service.engine.bindings import Binding, binding_text, written
-from processing_service.engine.compiled import CompiledStep, Definition
-from processing_service.engine.definition_checks import check_bounds, check_dependencies, check_order, check_shape
-from processing_service.engine.definition_faults import Faults
-from processing_service.engine.definition_source import read_source
-from processing_service.engine.definition_text import SERVER_FIELDS, digest, to_source
-from processing_service.engine.kinds import ANY, BOOL, Base, Kind, fits, message_kind
-from processing_service.engine.outputs import Outputs, compile_outputs
-from processing_service.engine.parameter_checks import check_parameter
-from processing_service.engine.parameters import Parameter, Parameters
-from processing_service.engine.paths import Names, json_value
+from processing_service.engine.definitions.bindings import Binding, binding_text, written
+from processing_service.engine.definitions.checks import check_bounds, check_dependencies, check_order, check_shape
+from processing_service.engine.definitions.compiled import CompiledStep, Definition
+from processing_service.engine.definitions.faults import Faults
+from processing_service.engine.definitions.kinds import ANY, BOOL, Base, Kind, fits, message_kind
+from processing_service.engine.definitions.outputs import Outputs, compile_outputs
+from processing_service.engine.definitions.parameter_checks import check_parameter
+from processing_service.engine.definitions.parameters import Parameter, Parameters
+from processing_service.engine.definitions.paths import Names, json_value
+from processing_service.engine.definitions.source import read_source
+from processing_service.engine.definitions.step_plans import plan_step
+from processing_service.engine.definitions.template_context import OnLegacy, TemplateContext, ignore_legacy
+from processing_service.engine.definitions.template_reader import TemplateReader
+from processing_service.engine.definitions.templates import Template
+from processing_service.engine.definitions.text import SERVER_FIELDS, digest
 from processing_service.engine.records import Plan, StepPlan
-from processing_service.engine.step_plans import plan_step
-from processing_service.engine.template_context import OnLegacy, TemplateContext, ignore_legacy
-from processing_service.engine.template_reader import TemplateReader
-from processing_service.engine.templates import Template
 from processing_service.wire.errors import CoordinatorError
 
 if TYPE_CHECKING:
     from processing_service.engine.base import OperationCatalog, OperationType
 
-__all__ = ["CompiledStep", "Definition", "compile_definition", "digest", "parse_definition", "to_source"]
 
 EXECUTE: Final = "processing.post_workflow_execute"
 _MAX_PARALLEL: Final = 4

@@ -8,7 +8,7 @@ from typing import Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 
-from processing_service.engine.paths import Unfit
+from processing_service.engine.definitions.paths import Unfit
 from processing_service.wire.errors import Code, CoordinatorError, Violation
 
 _MAX_FAULTS: Final = 64

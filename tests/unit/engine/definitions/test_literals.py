@@ -11,9 +11,9 @@ from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing_service.engine.literals import canonical, duration, enum_value, scalar
-from processing_service.engine.paths import Unfit
-from processing_service.engine.values import short_float
+from processing_service.engine.definitions.literals import canonical, duration, enum_value, scalar
+from processing_service.engine.definitions.paths import Unfit
+from processing_service.engine.definitions.values import short_float
 
 WIDTH = ResizeOperation.DESCRIPTOR.fields_by_name["width"]
 SHAPE = Tensor.DESCRIPTOR.fields_by_name["shape"]

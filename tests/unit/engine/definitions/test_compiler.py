@@ -11,15 +11,15 @@ from google.protobuf import json_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processing_service.engine.definition_checks import find_cycle
-from processing_service.engine.definition_text import canonical_json
 from processing_service.engine.definitions import compile_definition, digest, parse_definition, to_source
+from processing_service.engine.definitions.checks import find_cycle
+from processing_service.engine.definitions.text import canonical_json
 from processing_service.engine.records import RetryPlan, StepPlan
 from processing_service.wire.errors import Code, CoordinatorError, Violation
-from tests.unit.engine.catalog import Catalog
+from tests.unit.engine.definitions.catalog import Catalog
 
 CATALOG = Catalog()
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 GOLDEN = json.loads((ROOT / "tests" / "contract" / "definition_digests.json").read_text())
 
 HEAD = """\

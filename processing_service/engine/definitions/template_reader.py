@@ -14,14 +14,14 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from processing_service.engine.bindings import Scope, written
-from processing_service.engine.definition_faults import Faults, join
-from processing_service.engine.json_template import JsonReader
-from processing_service.engine.kinds import ANY, LOOSE, Kind, element_kind, fits, kind_of, map_entry
-from processing_service.engine.literals import canonical, duration, scalar, shown
-from processing_service.engine.paths import ABSENT, Unfit
-from processing_service.engine.template_context import MAX_DEPTH, TemplateContext
-from processing_service.engine.templates import (
+from processing_service.engine.definitions.bindings import Scope, written
+from processing_service.engine.definitions.faults import Faults, join
+from processing_service.engine.definitions.json_template import JsonReader
+from processing_service.engine.definitions.kinds import ANY, LOOSE, Kind, element_kind, fits, kind_of, map_entry
+from processing_service.engine.definitions.literals import canonical, duration, scalar, shown
+from processing_service.engine.definitions.paths import ABSENT, Unfit
+from processing_service.engine.definitions.template_context import MAX_DEPTH, TemplateContext
+from processing_service.engine.definitions.templates import (
     Place,
     Put,
     Slot,
@@ -33,7 +33,7 @@ from processing_service.engine.templates import (
     put_single,
     wants_content,
 )
-from processing_service.engine.values import put_json, same
+from processing_service.engine.definitions.values import put_json, same
 
 _DURATION: Final = "google.protobuf.Duration"
 _VALUE: Final = "google.protobuf.Value"

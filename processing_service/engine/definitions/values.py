@@ -14,9 +14,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from processing_service.engine.kinds import ANY, ARTIFACT, DATUM, LOOSE, TENSOR, Kind, kind_of
-from processing_service.engine.literals import duration, exact_float, exact_integer, shown
-from processing_service.engine.paths import ABSENT, Unfit, json_value
+from processing_service.engine.definitions.kinds import ANY, ARTIFACT, DATUM, LOOSE, TENSOR, Kind, kind_of
+from processing_service.engine.definitions.literals import duration, exact_float, exact_integer, shown
+from processing_service.engine.definitions.paths import ABSENT, Unfit, json_value
 
 Contents = Mapping[str, bytes]
 """Content of artifacts, by digest."""

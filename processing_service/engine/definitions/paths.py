@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from processing_service.engine.kinds import ANY, INT, Base, Kind, kind_of
+from processing_service.engine.definitions.kinds import ANY, INT, Base, Kind, kind_of
 from processing_service.wire.errors import nearest
 from processing_service.wire.naming import Spellings, spellings_of
 

@@ -9,11 +9,11 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.struct_pb2 import Value
 
-from processing_service.engine.definition_faults import Faults
-from processing_service.engine.kinds import DATUM, TENSOR
-from processing_service.engine.parameters import Parameter, parameter_of
-from processing_service.engine.paths import ABSENT, Unfit
-from processing_service.engine.values import plain
+from processing_service.engine.definitions.faults import Faults
+from processing_service.engine.definitions.kinds import DATUM, TENSOR
+from processing_service.engine.definitions.parameters import Parameter, parameter_of
+from processing_service.engine.definitions.paths import ABSENT, Unfit
+from processing_service.engine.definitions.values import plain
 from processing_service.wire.errors import CoordinatorError
 
 if TYPE_CHECKING:

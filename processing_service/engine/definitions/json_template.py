@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from processing_service.engine.bindings import Read, Scope, written
-from processing_service.engine.definition_faults import failed, join
-from processing_service.engine.kinds import readable
-from processing_service.engine.literals import exact_float, exact_integer
-from processing_service.engine.paths import ABSENT, Unfit
-from processing_service.engine.template_context import MAX_DEPTH, TemplateContext
-from processing_service.engine.values import plain
+from processing_service.engine.definitions.bindings import Read, Scope, written
+from processing_service.engine.definitions.faults import failed, join
+from processing_service.engine.definitions.kinds import readable
+from processing_service.engine.definitions.literals import exact_float, exact_integer
+from processing_service.engine.definitions.paths import ABSENT, Unfit
+from processing_service.engine.definitions.template_context import MAX_DEPTH, TemplateContext
+from processing_service.engine.definitions.values import plain
 
 
 class JsonReader:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import yaml
 
-from processing_service.engine.definition_faults import Faults, join
-from processing_service.engine.template_context import MAX_DEPTH
+from processing_service.engine.definitions.faults import Faults, join
+from processing_service.engine.definitions.template_context import MAX_DEPTH
 from processing_service.wire.naming import fold, rotate, words
 
 MAX_BYTES: Final = 1 << 20
