@@ -1,0 +1,93 @@
+"""Shell blocks of documents, and whether a run of them did what the document shows.
+
+A document shows a block in `sh`, and may show behind it what comes of it: `json`, of which everything has to be in the
+output, or `text`, of which every line has to be. A comment `# exits with N` in a block says its exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXIT = re.compile(r"# exits with (\d+)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a document."""
+
+    place: str
+    """`path:line`."""
+    script: str
+    shown: str
+    """What the document shows behind it; empty if nothing."""
+    shown_as: str
+    """`json` or `text`."""
+
+    @property
+    def exit_code(self) -> int:
+        """What the document says that it exits with."""
+        found = _EXIT.search(self.script)
+        return int(found[1]) if found else 0
+
+    def faults(self, code: int, output: str) -> Iterator[str]:
+        """What is not as the document shows it."""
+        if code != self.exit_code:
+            yield f"{self.place}: exit code {code}, not {self.exit_code}: {output[-2000:]}"
+        elif self.shown_as == "json":
+            missing = _first_missing(list(_values(self.shown)), list(_values(output)))
+            if missing is not None:
+                yield f"{self.place}: the output does not have {json.dumps(missing)}: {output[:2000]}"
+        else:
+            for line in filter(None, map(str.strip, self.shown.splitlines())):
+                if line not in output:
+                    yield f"{self.place}: the output does not have {line!r}: {output[:2000]}"
+
+
+def blocks_of(path: Path, command: str) -> list[Block]:
+    """The `sh` blocks of a document that use a command."""
+    text = path.read_text(encoding="utf-8")
+    found = list(_FENCE.finditer(text))
+    blocks = []
+    for fence, following in zip_longest(found, found[1:]):
+        if fence[1] != "sh" or not re.search(rf"\b{command}\b", fence[2]):
+            continue
+        line = text.count("\n", 0, fence.start()) + 1
+        place = f"{path.relative_to(ROOT)}:{line}"
+        if following is not None and following[1] in ("json", "text"):
+            blocks.append(Block(place, fence[2], following[2], following[1]))
+        else:
+            blocks.append(Block(place, fence[2], "", "text"))
+    return blocks
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The JSON values that stand one behind the other."""
+    decoder, text = json.JSONDecoder(), text.strip()
+    while text:
+        value, end = decoder.raw_decode(text)
+        yield value
+        text = text[end:].strip()
+
+
+def _first_missing(shown: list[Any], actual: list[Any]) -> Any:
+    """The first value shown that does not come, in this order; None if all do."""
+    rest = iter(actual)
+    return next((value for value in shown if not any(_is_in(value, other) for other in rest)), None)
+
+
+def _is_in(shown: Any, actual: Any) -> bool:
+    """Whether everything that is shown is there: fields of objects by name, elements of lists in their order."""
+    if isinstance(shown, dict):
+        return isinstance(actual, dict) and all(key in actual and _is_in(shown[key], actual[key]) for key in shown)
+    if isinstance(shown, list):
+        return isinstance(actual, list) and _first_missing(shown, actual) is None
+    return bool(shown == actual)
