@@ -14,8 +14,8 @@ from instructors.repeats import Repeats
 from instructors.sessions import SessionReader
 from instructors.views import session_of
 from processing_service.engine.base import Engine, SessionContext, StepCall
-from processing_service.engine.decide import Command
 from processing_service.engine.definitions import Definition
+from processing_service.engine.events import Command
 from processing_service.engine.ids import check_id
 from processing_service.engine.live import Live
 from processing_service.engine.managers.sessions import Beginning, Parent, SessionManager, may_delete, request_digest

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest
     from google.protobuf.descriptor import Descriptor
 
-    from processing_service.engine.decide import Command
     from processing_service.engine.definitions import Definition
+    from processing_service.engine.events import Command
     from processing_service.engine.live import Live
     from processing_service.engine.records import Output, Plan
     from processing_service.engine.state import State, Step

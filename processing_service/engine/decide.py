@@ -10,136 +10,40 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from processing_service.engine import retry
+from processing_service.engine.events import (
+    Act,
+    Cancel,
+    Command,
+    Concluded,
+    Ended,
+    Event,
+    Failed,
+    Recovered,
+    Resolved,
+    Run,
+    Started,
+    Succeeded,
+    Wake,
+)
+from processing_service.engine.reasons import Code, Reason
 from processing_service.engine.records import (
     Action,
     Fault,
     Kind,
     Outcome,
-    Output,
     Plan,
     Record,
     SessionState,
     StepState,
     step_key,
 )
-from processing_service.engine.state import State, Step, apply
+from processing_service.engine.state import State, Step
+from processing_service.engine.turn import Turn, flights
 
 CANCEL_GRACE_US: Final = 2_000_000
 """How long a cancelled call may take to end before its receipt says IGNORED, in microseconds."""
 MAX_RECOVERIES: Final = 5
 """How often the process may die while a session runs before its running steps fail."""
-
-_ABORTED, _CANCELLED, _DEADLINE_EXCEEDED = 10, 1, 4
-_STEP_TIMED_OUT, _STEP_FAILED, _WORKER_LOST, _BUDGET_OVER, _WAS_CANCELLED, _WAS_TERMINATED = 72, 74, 77, 70, 75, 76
-
-
-class Started(NamedTuple):
-    """The session is durable: begin."""
-
-    at: int
-
-
-class Resolved(NamedTuple):
-    """Condition and items of a step were evaluated."""
-
-    at: int
-    step: int
-    skipped: bool
-    items_total: int
-
-
-class Succeeded(NamedTuple):
-    """A call gave its result."""
-
-    at: int
-    step: int
-    item: int
-    attempt: int
-    output: Output
-
-
-class Failed(NamedTuple):
-    """A call, or the evaluation of a step, failed."""
-
-    at: int
-    step: int
-    item: int
-    attempt: int
-    """0 = it failed before its call."""
-    fault: Fault
-
-
-class Ended(NamedTuple):
-    """A call that was cancelled is over."""
-
-    at: int
-    step: int
-    item: int
-    attempt: int
-    outcome: Outcome
-
-
-class Concluded(NamedTuple):
-    """The outputs of the workflow were evaluated, or could not be."""
-
-    at: int
-    fault: Fault | None = None
-
-
-class Recovered(NamedTuple):
-    """The process that ran the session died; this one goes on."""
-
-    at: int
-
-
-class Wake(NamedTuple):
-    """Time has passed."""
-
-    at: int
-
-
-class Command(NamedTuple):
-    """A client's wish."""
-
-    at: int
-    action: Action
-    accepted_at: int
-    request_id: str = ""
-    actor: str = ""
-    comment: str = ""
-    timeout_us: int = 0
-    """New budget of a RETRY; 0 = as before."""
-
-
-class Resolve(NamedTuple):
-    """Evaluate condition and items of a step."""
-
-    step: int
-
-
-class Run(NamedTuple):
-    """Make a call."""
-
-    step: int
-    item: int
-    attempt: int
-    deadline_us: int
-
-
-class Cancel(NamedTuple):
-    """Cancel a call."""
-
-    step: int
-    item: int
-    attempt: int
-
-
-class Conclude(NamedTuple):
-    """Evaluate the outputs of the workflow."""
-
-
-Event = Started | Resolved | Succeeded | Failed | Ended | Concluded | Recovered | Wake | Command
-Act = Resolve | Run | Cancel | Conclude
 
 
 class Decision(NamedTuple):
@@ -162,7 +66,7 @@ LEGAL: Final[dict[Action, frozenset[SessionState]]] = {
 
 def decide(plan: Plan, state: State, event: Event) -> Decision:
     """What comes of an event; pure."""
-    turn = _Turn(plan, state.copy(), event.at)
+    turn = Turn(plan, state.copy(), event.at)
     _BY_EVENT[type(event)](turn, event)
     return Decision(turn.state, turn.actions, turn.records)
 
@@ -182,136 +86,6 @@ def next_due(plan: Plan, state: State) -> int:
     return due
 
 
-class _Turn:
-    """One event at work: the state as it moves, and what came of it so far."""
-
-    __slots__ = ("actions", "at", "plan", "records", "state")
-
-    def __init__(self, plan: Plan, state: State, at: int) -> None:
-        self.plan, self.state, self.at = plan, state, at
-        self.actions: list[Act] = []
-        self.records: list[Record] = []
-
-    def note(self, kind: Kind, to: SessionState | None = None, **facts: Any) -> None:
-        """Writes a record of what happens rarely, and moves the state by it."""
-        state = self.state
-        attempt = facts.pop("session_attempt", state.attempt)
-        self._keep(Record(state.sequence + 1, self.at, kind, attempt, to or state.state, **facts))
-
-    def note_call(self, kind: Kind, step: int, item: int, attempt: int, output: Output | None = None) -> None:
-        """Writes a record of what happens at every call."""
-        state = self.state
-        self._keep(Record(state.sequence + 1, self.at, kind, state.attempt, state.state, step, item, attempt, output))
-
-    def _keep(self, record: Record) -> None:
-        self.records.append(record)
-        apply(self.plan, self.state, record)
-
-    def begin(self, index: int) -> None:
-        """Starts a step whose dependencies have ended."""
-        if self.plan.steps[index].resolves:
-            self.actions.append(Resolve(index))
-        else:
-            self.call(index, -1, self.state.steps[index].attempt + 1)
-
-    def call(self, index: int, item: int, attempt: int) -> None:
-        """Sends a call out."""
-        self.note_call(Kind.STEP_STARTED, index, item, attempt)
-        step = self.state.steps[index]
-        due = step.due_us if item < 0 else step.items.running[-1].due_us  # type: ignore[union-attr]
-        self.actions.append(Run(index, item, attempt, due))
-
-    def fill(self, index: int) -> None:
-        """Starts as many items of a foreach as may run, tries that are due first; ends the step after the last."""
-        limit = self.plan.steps[index].max_parallel
-        while (items := self.state.steps[index].items) is not None and len(items.running) < limit:
-            due = next((flight for flight in items.delayed if flight.due_us <= self.at), None)
-            if due is not None:
-                self.call(index, due.item, due.attempt + 1)
-            elif items.first_unstarted < items.total:
-                self.call(index, items.first_unstarted, items.first_attempt)
-            else:
-                break
-        if items is not None and len(items.outputs) == items.total:
-            self.note(Kind.STEP_SUCCEEDED, step=index)
-            self.advance(index)
-
-    def advance(self, index: int) -> None:
-        """Starts what waited for this step, or evaluates the outputs after the last."""
-        if self.state.state is SessionState.RUNNING:
-            for follower in self.plan.followers[index]:
-                if self.ready(follower):
-                    self.begin(follower)
-            if not self.state.unended:
-                self.actions.append(Conclude())
-
-    def ready(self, index: int) -> bool:
-        """True if a step waits, and for nothing."""
-        steps = self.state.steps
-        if steps[index].state is not StepState.WAITING:
-            return False
-        for needed in self.plan.steps[index].needs:  # noqa: SIM110  # a generator costs more than the loop
-            if not steps[needed].ended:
-                return False
-        return True
-
-    def launch(self) -> None:
-        """Starts all that may start: after a resume, a recovery, a retry."""
-        for index, step in enumerate(self.state.steps):
-            if step.items is not None and step.state is StepState.RUNNING:
-                self.fill(index)
-            elif step.due_us <= self.at and self.ready(index):
-                self.begin(index)
-        if not self.state.unended:
-            self.actions.append(Conclude())
-
-    def settle(self) -> None:
-        """PAUSING becomes PAUSED, and CANCELLING CANCELLED, when no call is out any more."""
-        if self.state.in_flight:
-            return
-        if self.state.state is SessionState.PAUSING:
-            self.note(Kind.SESSION_STATE_CHANGED, SessionState.PAUSED)
-        elif self.state.state is SessionState.CANCELLING:
-            self.finish(SessionState.CANCELLED, Fault(_CANCELLED, _WAS_CANCELLED, "the session was cancelled"))
-
-    def drop_calls(self) -> None:
-        """Cancels every call and every step that has not ended."""
-        for index, step in enumerate(self.state.steps):
-            for item, attempt in _flights(step):
-                self.actions.append(Cancel(index, item, attempt))
-            if not step.ended and (step.state is StepState.RUNNING or step.tries):
-                self.note(Kind.STEP_CANCELLED, step=index, attempt=step.attempt)
-
-    def finish(self, to: SessionState, fault: Fault | None = None) -> None:
-        """Ends the attempt, for good."""
-        if fault is not None:
-            self.drop_calls()
-        self.note(Kind.SESSION_ENDED, to, fault=fault)
-
-    def fail(self, index: int, item: int, attempt: int, fault: Fault) -> None:
-        """A step has failed for good; the session with it, unless the step is optional."""
-        plan = self.plan.steps[index]
-        if item >= 0:
-            self.note(Kind.STEP_FAILED, step=index, item=item, attempt=attempt, fault=fault)
-            for other, other_attempt in _flights(self.state.steps[index]):
-                self.actions.append(Cancel(index, other, other_attempt))
-        self.note(Kind.STEP_FAILED, step=index, attempt=attempt if item < 0 else 0, fault=fault)
-        if plan.optional:
-            self.advance(index)
-            self.settle()
-        else:
-            key = plan.step_id if item < 0 else f"{plan.step_id}[{item}]"
-            text = f"step {key!r} failed: {fault.message}"
-            self.finish(SessionState.FAILED, Fault(fault.code, _STEP_FAILED, text, cause=fault))
-
-
-def _flights(step: Step) -> list[tuple[int, int]]:
-    """Item and attempt of the calls of a step that are out."""
-    if step.items is not None:
-        return [(flight.item, flight.attempt) for flight in step.items.running]
-    return [(-1, step.attempt)] if step.state is StepState.RUNNING else []
-
-
 def _tries(state: State, index: int, item: int) -> int:
     step = state.steps[index]
     if step.items is None:
@@ -324,17 +98,17 @@ def _is_out(state: State, event: Succeeded | Failed | Ended) -> bool:
     if step.items is None:
         out = step.state is StepState.RUNNING and event.item < 0 and event.attempt == step.attempt
     else:
-        out = (event.item, event.attempt) in _flights(step)
+        out = (event.item, event.attempt) in flights(step)
     return out and not state.state.terminal
 
 
-def _started(turn: _Turn, event: Started) -> None:
+def _started(turn: Turn, event: Started) -> None:
     if turn.state.state is SessionState.PENDING:
         turn.note(Kind.SESSION_STARTED, SessionState.RUNNING)
         turn.launch()
 
 
-def _resolved(turn: _Turn, event: Resolved) -> None:
+def _resolved(turn: Turn, event: Resolved) -> None:
     if turn.state.state is not SessionState.RUNNING or not turn.ready(event.step):
         return
     if event.skipped:
@@ -347,7 +121,7 @@ def _resolved(turn: _Turn, event: Resolved) -> None:
         turn.call(event.step, -1, turn.state.steps[event.step].attempt + 1)
 
 
-def _succeeded(turn: _Turn, event: Succeeded) -> None:
+def _succeeded(turn: Turn, event: Succeeded) -> None:
     if not _is_out(turn.state, event):
         return
     if turn.state.state is SessionState.CANCELLING:
@@ -365,7 +139,7 @@ def _unfinished(step: Step) -> bool:
     return step.items is not None and len(step.items.outputs) < step.items.total
 
 
-def _failed(turn: _Turn, event: Failed) -> None:
+def _failed(turn: Turn, event: Failed) -> None:
     state = turn.state
     if event.attempt == 0:
         if state.state is SessionState.RUNNING and turn.ready(event.step):
@@ -374,15 +148,15 @@ def _failed(turn: _Turn, event: Failed) -> None:
     if not _is_out(state, event):
         return
     if state.state is SessionState.CANCELLING:
-        _receipt(turn, event, Outcome.UNREACHABLE if event.fault.code != _CANCELLED else Outcome.ACKNOWLEDGED)
+        _receipt(turn, event, Outcome.UNREACHABLE if event.fault.code != Code.CANCELLED else Outcome.ACKNOWLEDGED)
         return
-    if event.fault.code == _DEADLINE_EXCEEDED and event.at >= state.deadline_us and not state.paused_us:
+    if event.fault.code == Code.DEADLINE_EXCEEDED and event.at >= state.deadline_us and not state.paused_us:
         _time_out(turn)
         return
     _retry_or_fail(turn, event)
 
 
-def _retry_or_fail(turn: _Turn, event: Failed) -> None:
+def _retry_or_fail(turn: Turn, event: Failed) -> None:
     state, plan = turn.state, turn.plan.steps[event.step]
     key = step_key(state.session_id, plan.step_id, event.item, event.attempt)
     tries = _tries(state, event.step, event.item)
@@ -401,12 +175,12 @@ def _retry_or_fail(turn: _Turn, event: Failed) -> None:
     turn.settle()
 
 
-def _ended(turn: _Turn, event: Ended) -> None:
+def _ended(turn: Turn, event: Ended) -> None:
     if turn.state.state is SessionState.CANCELLING and _is_out(turn.state, event):
         _receipt(turn, event, event.outcome)
 
 
-def _receipt(turn: _Turn, event: Succeeded | Failed | Ended | Cancel, outcome: Outcome) -> None:
+def _receipt(turn: Turn, event: Succeeded | Failed | Ended | Cancel, outcome: Outcome) -> None:
     elapsed = max(0, turn.at - turn.state.cancelled_us)
     facts: dict[str, Any] = {"step": event.step, "item": event.item, "attempt": event.attempt}
     turn.note(Kind.CALL_RECEIPT, **facts, outcome=outcome, elapsed_us=elapsed)
@@ -414,7 +188,7 @@ def _receipt(turn: _Turn, event: Succeeded | Failed | Ended | Cancel, outcome: O
     turn.settle()
 
 
-def _concluded(turn: _Turn, event: Concluded) -> None:
+def _concluded(turn: Turn, event: Concluded) -> None:
     if turn.state.state is not SessionState.RUNNING:
         return
     if event.fault is None:
@@ -423,7 +197,7 @@ def _concluded(turn: _Turn, event: Concluded) -> None:
         turn.finish(SessionState.FAILED, event.fault)
 
 
-def _recovered(turn: _Turn, event: Recovered) -> None:
+def _recovered(turn: Turn, event: Recovered) -> None:
     state = turn.state
     if state.state.terminal:
         return
@@ -433,24 +207,24 @@ def _recovered(turn: _Turn, event: Recovered) -> None:
     turn.note(Kind.SESSION_RECOVERED)
     if state.state is SessionState.CANCELLING:
         for index, step in enumerate(state.steps):
-            for item, attempt in _flights(step):
+            for item, attempt in flights(step):
                 _receipt(turn, Cancel(index, item, attempt), Outcome.UNREACHABLE)
         turn.settle()
         return
     _take_up(turn)
 
 
-def _take_up(turn: _Turn) -> None:
+def _take_up(turn: Turn) -> None:
     """Calls that were out go out again under the same attempt, so that the domain can tell a repeat."""
     state = turn.state
     if state.state is SessionState.RUNNING and turn.at >= state.deadline_us:
         _time_out(turn)
         return
     for index, step in enumerate(state.steps):
-        for item, attempt in _flights(step):
+        for item, attempt in flights(step):
             if state.recoveries > MAX_RECOVERIES:
                 text = f"the process died {MAX_RECOVERIES} times while the session ran"
-                turn.fail(index, item, attempt, Fault(_ABORTED, _WORKER_LOST, text))
+                turn.fail(index, item, attempt, Fault(Code.ABORTED, Reason.WORKER_LOST, text))
                 return
             turn.actions.append(Run(index, item, attempt, state.deadline_us or turn.at + state.budget_us))
     if turn.state.state is SessionState.RUNNING:
@@ -458,12 +232,12 @@ def _take_up(turn: _Turn) -> None:
     turn.settle()
 
 
-def _wake(turn: _Turn, event: Wake) -> None:
+def _wake(turn: Turn, event: Wake) -> None:
     state = turn.state
     if state.state is SessionState.CANCELLING:
         if event.at >= state.cancelled_us + CANCEL_GRACE_US:
             for index, step in enumerate(state.steps):
-                for item, attempt in _flights(step):
+                for item, attempt in flights(step):
                     _receipt(turn, Cancel(index, item, attempt), Outcome.IGNORED)
     elif state.state is SessionState.RUNNING and event.at >= state.deadline_us:
         _time_out(turn)
@@ -473,28 +247,30 @@ def _wake(turn: _Turn, event: Wake) -> None:
             _start_due(turn)
 
 
-def _time_out(turn: _Turn) -> None:
+def _time_out(turn: Turn) -> None:
     text = f"the session's budget of {turn.state.budget_us / 1e6:g} s is used up"
-    turn.finish(SessionState.TIMED_OUT, Fault(_DEADLINE_EXCEEDED, _BUDGET_OVER, text))
+    turn.finish(SessionState.TIMED_OUT, Fault(Code.DEADLINE_EXCEEDED, Reason.DEADLINE_EXCEEDED, text))
 
 
-def _time_out_calls(turn: _Turn) -> None:
+def _time_out_calls(turn: Turn) -> None:
     """Calls that outlived their own timeout are cancelled and count as failed."""
     for index, step in enumerate(turn.state.steps):
-        flights = step.items.running if step.items else ()
-        late = [(flight.item, flight.attempt) for flight in flights if flight.due_us <= turn.at]
-        if not flights and step.state is StepState.RUNNING and step.items is None and step.due_us <= turn.at:
+        running = step.items.running if step.items else ()
+        late = [(flight.item, flight.attempt) for flight in running if flight.due_us <= turn.at]
+        if not running and step.state is StepState.RUNNING and step.items is None and step.due_us <= turn.at:
             late = [(-1, step.attempt)]
         for item, attempt in late:
-            if turn.state.state.terminal or (item, attempt) not in _flights(turn.state.steps[index]):
+            if turn.state.state.terminal or (item, attempt) not in flights(turn.state.steps[index]):
                 continue  # the failure of another call has ended it
             timeout = turn.plan.steps[index].timeout_us
-            fault = Fault(_DEADLINE_EXCEEDED, _STEP_TIMED_OUT, f"no result within its timeout of {timeout / 1e6:g} s")
+            fault = Fault(
+                Code.DEADLINE_EXCEEDED, Reason.STEP_TIMED_OUT, f"no result within its timeout of {timeout / 1e6:g} s"
+            )
             turn.actions.append(Cancel(index, item, attempt))
             _retry_or_fail(turn, Failed(turn.at, index, item, attempt, fault))
 
 
-def _start_due(turn: _Turn) -> None:
+def _start_due(turn: Turn) -> None:
     """Starts what waited for its next try."""
     for index, step in enumerate(turn.state.steps):
         if step.items is not None and step.state is StepState.RUNNING:
@@ -503,7 +279,7 @@ def _start_due(turn: _Turn) -> None:
             turn.call(index, -1, step.attempt + 1)
 
 
-def _command(turn: _Turn, event: Command) -> None:
+def _command(turn: Turn, event: Command) -> None:
     state = turn.state
     facts: dict[str, Any] = {
         "action": event.action,
@@ -517,29 +293,29 @@ def _command(turn: _Turn, event: Command) -> None:
     _BY_ACTION[event.action](turn, event, facts | {"message": event.comment})
 
 
-def _pause(turn: _Turn, event: Command, facts: dict[str, Any]) -> None:
+def _pause(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
     turn.note(Kind.COMMAND_APPLIED, SessionState.PAUSING, **facts)
     turn.settle()
 
 
-def _resume(turn: _Turn, event: Command, facts: dict[str, Any]) -> None:
+def _resume(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
     turn.note(Kind.COMMAND_APPLIED, SessionState.RUNNING, **facts)
     turn.launch()
 
 
-def _cancel(turn: _Turn, event: Command, facts: dict[str, Any]) -> None:
+def _cancel(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
     turn.note(Kind.COMMAND_APPLIED, SessionState.CANCELLING, **facts)
     for index, step in enumerate(turn.state.steps):
-        turn.actions.extend(Cancel(index, item, attempt) for item, attempt in _flights(step))
+        turn.actions.extend(Cancel(index, item, attempt) for item, attempt in flights(step))
     turn.settle()
 
 
-def _terminate(turn: _Turn, event: Command, facts: dict[str, Any]) -> None:
+def _terminate(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
     turn.note(Kind.COMMAND_APPLIED, **facts)
-    turn.finish(SessionState.TERMINATED, Fault(_CANCELLED, _WAS_TERMINATED, "the session was terminated"))
+    turn.finish(SessionState.TERMINATED, Fault(Code.CANCELLED, Reason.TERMINATED, "the session was terminated"))
 
 
-def _retry(turn: _Turn, event: Command, facts: dict[str, Any]) -> None:
+def _retry(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
     budget = event.timeout_us or turn.state.budget_us
     turn.note(
         Kind.COMMAND_APPLIED,
@@ -551,7 +327,7 @@ def _retry(turn: _Turn, event: Command, facts: dict[str, Any]) -> None:
     turn.launch()
 
 
-_BY_EVENT: Final[dict[type, Callable[[_Turn, Any], None]]] = {
+_BY_EVENT: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Started: _started,
     Resolved: _resolved,
     Succeeded: _succeeded,
@@ -562,7 +338,7 @@ _BY_EVENT: Final[dict[type, Callable[[_Turn, Any], None]]] = {
     Wake: _wake,
     Command: _command,
 }
-_BY_ACTION: Final[dict[Action, Callable[[_Turn, Command, dict[str, Any]], None]]] = {
+_BY_ACTION: Final[dict[Action, Callable[[Turn, Command, dict[str, Any]], None]]] = {
     Action.PAUSE: _pause,
     Action.RESUME: _resume,
     Action.CANCEL: _cancel,

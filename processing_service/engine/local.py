@@ -19,8 +19,8 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Session
 
 from processing_service.engine.base import SessionContext, StepCall, StepRunner
-from processing_service.engine.decide import (
-    LEGAL,
+from processing_service.engine.decide import LEGAL, decide, next_due
+from processing_service.engine.events import (
     Cancel,
     Command,
     Conclude,
@@ -35,8 +35,6 @@ from processing_service.engine.decide import (
     Started,
     Succeeded,
     Wake,
-    decide,
-    next_due,
 )
 from processing_service.engine.faults import failure_of, fault_of
 from processing_service.engine.ledger import Ledger

@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Final
 from zlib import crc32
 
+from processing_service.engine.reasons import Code, Reason
 from processing_service.engine.records import Fault, RetryPlan
 
-_DEADLINE_EXCEEDED: Final = 4
-_AGAIN: Final = frozenset({8, 10, 14})
-"""RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE: the domain says that it did not do it."""
-_NEVER: Final = frozenset({30, 62, 71, 73, 74})
-"""PAYLOAD_TOO_LARGE, MODEL_BUDGET_EXCEEDED, BUDGET_TOO_SHORT, STEP_QUEUED_TOO_LONG, STEP_FAILED (of a session that is a
-step) by reason: the next try would end alike."""
+_AGAIN: Final = frozenset({Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.UNAVAILABLE})
+"""The domain says that it did not do it."""
+_NEVER: Final = frozenset(
+    {
+        Reason.PAYLOAD_TOO_LARGE,
+        Reason.MODEL_BUDGET_EXCEEDED,
+        Reason.BUDGET_TOO_SHORT,
+        Reason.STEP_QUEUED_TOO_LONG,
+        Reason.STEP_FAILED,  # of a session that is a step
+    }
+)
+"""The next try would end alike."""
 
 
 def delay_us(plan: RetryPlan, fault: Fault, tries: int, idempotent: bool, key: str) -> int | None:
@@ -27,7 +34,7 @@ def delay_us(plan: RetryPlan, fault: Fault, tries: int, idempotent: bool, key: s
     """
     if tries >= plan.max_attempts or fault.reason in _NEVER:
         return None
-    if fault.code not in _AGAIN and not (idempotent and fault.code == _DEADLINE_EXCEEDED):
+    if fault.code not in _AGAIN and not (idempotent and fault.code == Code.DEADLINE_EXCEEDED):
         return None
     grown: int = plan.initial_us * plan.multiplier_milli ** (tries - 1) // 1000 ** (tries - 1)
     longest = min(plan.max_us, grown)

@@ -7,15 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processing_service.engine.decide import (
-    CANCEL_GRACE_US,
-    LEGAL,
-    MAX_RECOVERIES,
+from processing_service.engine.decide import CANCEL_GRACE_US, LEGAL, MAX_RECOVERIES, Decision, decide, next_due
+from processing_service.engine.events import (
     Cancel,
     Command,
     Conclude,
     Concluded,
-    Decision,
     Ended,
     Event,
     Failed,
@@ -26,9 +23,6 @@ from processing_service.engine.decide import (
     Started,
     Succeeded,
     Wake,
-    _flights,
-    decide,
-    next_due,
 )
 from processing_service.engine.records import (
     Action,
@@ -44,6 +38,7 @@ from processing_service.engine.records import (
     StepState,
 )
 from processing_service.engine.state import initial, restore
+from processing_service.engine.turn import flights
 
 BUDGET = 600_000_000
 OUTPUT = Output("test.Result", b"1")
@@ -370,7 +365,7 @@ def _check_history(session: Session) -> None:
     assert len(ends) == len(set(ends))
     results = [(r.step, r.item, r.attempt) for r in session.records if r.kind is Kind.STEP_SUCCEEDED and r.attempt]
     assert len(results) == len(set(results))
-    out = 0 if session.state.state.terminal else sum(len(_flights(step)) for step in session.state.steps)
+    out = 0 if session.state.state.terminal else sum(len(flights(step)) for step in session.state.steps)
     assert session.state.in_flight == out
     assert session.state.unended == sum(not step.ended for step in session.state.steps)
 

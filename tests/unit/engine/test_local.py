@@ -12,7 +12,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Session, Workflow
 
 from processing_service.engine.base import OperationType, Progress, Resolution, SessionContext, StepCall
-from processing_service.engine.decide import Command
+from processing_service.engine.events import Command
 from processing_service.engine.ledger import INLINE_BYTES
 from processing_service.engine.live import Live
 from processing_service.engine.local import LocalEngine

@@ -6,8 +6,9 @@ import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 
-from processing_service.engine import decide, records, retry
-from processing_service.wire.errors import Code
+from processing_service.engine import records
+from processing_service.engine.reasons import Code, Reason
+from processing_service.wire import errors
 
 
 @pytest.mark.parametrize(
@@ -29,23 +30,8 @@ def test_the_numbers_are_the_contracts(ours: type[IntEnum], contract: type, pref
 
 
 def test_the_reasons_are_the_contracts() -> None:
-    """`decide` names reasons by number."""
-    reasons = {
-        "STEP_TIMED_OUT": decide._STEP_TIMED_OUT,
-        "STEP_FAILED": decide._STEP_FAILED,
-        "WORKER_LOST": decide._WORKER_LOST,
-        "DEADLINE_EXCEEDED": decide._BUDGET_OVER,
-        "CANCELLED": decide._WAS_CANCELLED,
-        "TERMINATED": decide._WAS_TERMINATED,
+    """What `decide` names by number is what it says."""
+    assert {reason.name: reason.value for reason in Reason} == {
+        reason.name: ErrorReason.Value(f"ERROR_REASON_{reason.name}") for reason in Reason
     }
-
-    assert reasons == {name: ErrorReason.Value(f"ERROR_REASON_{name}") for name in reasons}
-    never = {
-        "PAYLOAD_TOO_LARGE",
-        "MODEL_BUDGET_EXCEEDED",
-        "BUDGET_TOO_SHORT",
-        "STEP_QUEUED_TOO_LONG",
-        "STEP_FAILED",
-    }
-    assert {ErrorReason.Value(f"ERROR_REASON_{name}") for name in never} == retry._NEVER
-    assert {Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.UNAVAILABLE} == retry._AGAIN
+    assert {code.name: code.value for code in Code} == {code.name: errors.Code[code.name].value for code in Code}
