@@ -1,13 +1,15 @@
-"""Shell blocks of documents, and whether a run of them did what the document shows.
+"""Blocks of documents that can be run, and whether a run of them did what the document shows.
 
-A document shows a block in `sh`, and may show behind it what comes of it: `json`, of which everything has to be in the
-output, or `text`, of which every line has to be. A comment `# exits with N` in a block says its exit code.
+Those are the blocks in `sh` and `python`, each a whole script or program. Behind one may stand what comes of it:
+`json`, of which everything has to be in the output, or `text`, of which every line has to be. A comment
+`# exits with N` in a block says its exit code.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -16,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
-_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXIT = re.compile(r"# exits with (\d+)")
 
 
@@ -26,11 +28,20 @@ class Block:
 
     place: str
     """`path:line`."""
+    language: str
+    """`sh` or `python`."""
     script: str
-    shown: str
+    shown: str = ""
     """What the document shows behind it; empty if nothing."""
-    shown_as: str
+    shown_as: str = "text"
     """`json` or `text`."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What runs it."""
+        if self.language == "python":
+            return (sys.executable, "-c", self.script)
+        return ("bash", "-c", f"set -euo pipefail\n{self.script}")
 
     @property
     def exit_code(self) -> int:
@@ -52,20 +63,16 @@ class Block:
                     yield f"{self.place}: the output does not have {line!r}: {output[:2000]}"
 
 
-def blocks_of(path: Path, command: str) -> list[Block]:
-    """The `sh` blocks of a document that use a command."""
+def blocks_of(path: Path) -> list[Block]:
+    """The blocks of a document that can be run."""
     text = path.read_text(encoding="utf-8")
-    found = list(_FENCE.finditer(text))
+    fences = list(_FENCE.finditer(text))
     blocks = []
-    for fence, following in zip_longest(found, found[1:]):
-        if fence[1] != "sh" or not re.search(rf"\b{command}\b", fence[2]):
-            continue
-        line = text.count("\n", 0, fence.start()) + 1
-        place = f"{path.relative_to(ROOT)}:{line}"
-        if following is not None and following[1] in ("json", "text"):
-            blocks.append(Block(place, fence[2], following[2], following[1]))
-        else:
-            blocks.append(Block(place, fence[2], "", "text"))
+    for fence, following in zip_longest(fences, fences[1:]):
+        place = f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, fence.start()) + 1}"
+        shown = following is not None and following[1] in ("json", "text")
+        if fence[1] in ("sh", "python"):
+            blocks.append(Block(place, fence[1], fence[2], *(following.group(2, 1) if shown else ())))
     return blocks
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tests.acceptance.documents import ROOT, Block, blocks_of
 from tests.acceptance.processes import Server
 
 RPCS = ROOT / "docs" / "reference" / "rpcs.md"
-DOCUMENTS = (ROOT / "README.md", RPCS)
+DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if blocks_of(path)]
 SHOWN_ADDRESS = "localhost:50051"
 NOT_FOUND = 5
 
@@ -37,43 +37,58 @@ async def server(folder: Path, models: Path) -> AsyncIterator[str]:
         await process.kill()
 
 
-async def run(block: Block, address: str, tools: str) -> list[str]:
-    """Runs a block in the project's folder; what is not as the document shows it."""
-    script = "set -euo pipefail\n" + block.script.replace(SHOWN_ADDRESS, address)
-    environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+def made_ready(folder: Path) -> Path:
+    """A folder that has what the documents name, where what their lines write does no harm."""
+    folder.mkdir()
+    for name in ("docs", "examples", "protos", "scripts"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+async def run(block: Block, address: str, tools: Sequence[Path], folder: Path) -> list[str]:
+    """Runs a block; what is not as the document shows it."""
+    path = os.pathsep.join([*map(str, tools), os.environ["PATH"]])
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-c", script),
-        cwd=ROOT,
-        env=environment,
+        *(part.replace(SHOWN_ADDRESS, address) for part in block.command),
+        cwd=folder,
+        env=os.environ | {"PATH": path, "PROCESSING_SERVICE__CLIENT__ADDRESS": address},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode is not None
     return list(block.faults(process.returncode, output.decode()))
 
 
 @pytest.fixture(scope="module")
-def grpcurl() -> str:
+def grpcurl() -> Path:
     """The folder of grpcurl."""
-    built = subprocess.run([ROOT / "scripts" / "grpcurl.sh"], capture_output=True, text=True, check=False, timeout=900)
+    command = [ROOT / "scripts" / "grpcurl.sh"]
+    built = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     if built.returncode:
         reason = (built.stderr.strip().splitlines() or ["no reason given"])[-1]
-        pytest.skip(f"NOT RUN: the grpcurl lines of README.md and docs/reference/rpcs.md ({reason})")
-    return str(Path(built.stdout.strip()).parent)
+        names = ", ".join(str(path.relative_to(ROOT)) for path in DOCUMENTS if uses_grpcurl(path))
+        pytest.skip(f"NOT RUN: the lines of {names} ({reason})")
+    return Path(built.stdout.strip()).parent
+
+
+def uses_grpcurl(document: Path) -> bool:
+    return any("grpcurl -plaintext" in block.script for block in blocks_of(document))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 async def test_the_lines_of_a_document_work_as_printed(
-    document: Path, grpcurl: str, tmp_path: Path, model_repository: Path
+    document: Path, request: pytest.FixtureRequest, tmp_path: Path, model_repository: Path
 ) -> None:
     """One after the other, against one fresh server."""
-    blocks = blocks_of(document, "grpcurl")
-    assert blocks
+    tools = [Path(sys.executable).parent]
+    if uses_grpcurl(document):
+        tools.append(request.getfixturevalue("grpcurl"))
+    folder = made_ready(tmp_path / "project")
     async with server(tmp_path, model_repository) as address:
-        faults = [fault for block in blocks for fault in await run(block, address, grpcurl)]
+        faults = [fault for block in blocks_of(document) for fault in await run(block, address, tools, folder)]
     assert not faults, "\n\n".join(faults)
 
 
@@ -91,7 +106,7 @@ def is_served(method: MethodDescriptor) -> bool:
 def test_every_served_rpc_has_a_call(method: MethodDescriptor) -> None:
     """And one that is not served yet stands in the list of those."""
     name = f"{method.containing_service.full_name}/{method.name}"
-    called = any(re.search(rf"{re.escape(name)}\b", block.script) for block in blocks_of(RPCS, "grpcurl"))
+    called = any(re.search(rf"{re.escape(name)}\b", block.script) for block in blocks_of(RPCS))
     listed = f"\n- `{method.name}`" in _unserved()
     assert (called, listed) == ((True, False) if is_served(method) else (False, True))
 
