@@ -1,0 +1,15 @@
+"""One coordinator with its embedded domains for each test."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.coordinators import Served, serving
+
+
+@pytest.fixture
+async def coordinator(tmp_path: Path) -> AsyncIterator[Served]:
+    """It serves on a port of its own, over a store of its own."""
+    async with serving(tmp_path) as served:
+        yield served
