@@ -15,6 +15,7 @@ from processing_service.engine.faults import failure_of
 from processing_service.engine.records import Kind, Output, Record, SessionState, StepState, step_key
 from processing_service.engine.state import State, Step
 from processing_service.engine.store.base import SessionRow, SessionStart
+from processing_service.wire.telemetry.trace_ids import trace_id_of
 
 
 def session_of(start: SessionStart, state: State, result: bytes, now_us: int, owner: str) -> Session:
@@ -62,7 +63,7 @@ def _add_names(session: Session, start: SessionStart) -> None:
     if start.labels:
         session.labels.update(json.loads(start.labels))
     if start.traceparent:
-        session.trace_id = start.traceparent.split("-")[1]
+        session.trace_id = trace_id_of(start.traceparent)
 
 
 def row_view(row: SessionRow, now_us: int, owner: str) -> Session:
