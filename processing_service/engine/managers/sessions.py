@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from coordinator.error.v1.error_pb2 import ErrorReason
-from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Workflow
+from coordinator.processing.v1.processing_pb2 import AdmissionClass, PostWorkflowExecuteRequest, Workflow
 
 from processing_service.engine.base import SessionContext
 from processing_service.engine.definitions import Definition
@@ -111,7 +111,7 @@ class SessionManager:
             request_digest=digest if request.request_id else b"",
             model_id=request.model_id,
             priority=_priority(request.priority),
-            admission_class=request.admission_class,
+            admission_class=_admission_class(request.admission_class),
             durability=durability,
             labels=_labels(request),
             parent_session_id=parent.session_id if parent else "",
@@ -124,16 +124,16 @@ class SessionManager:
     def _budget_us(
         self, request: PostWorkflowExecuteRequest, workflow: Workflow, parent: Parent | None, now_us: int
     ) -> int:
-        longest = round(self._settings.max_timeout_s * 1e6)
+        longest = round(self._settings.max_timeout * 1e6)
         if request.HasField("timeout"):
             asked = request.timeout.ToMicroseconds()
             if not 0 < asked <= longest:
-                text = f"must be more than 0 s and at most {self._settings.max_timeout_s:g} s"
+                text = f"must be more than 0 s and at most {self._settings.max_timeout:g} s"
                 raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "timeout", text)
         elif workflow.HasField("timeout"):
             asked = min(workflow.timeout.ToMicroseconds(), longest)
         else:
-            asked = round(self._settings.default_timeout_s * 1e6)
+            asked = round(self._settings.default_timeout * 1e6)
         return min(asked, parent.deadline_us - now_us) if parent else asked
 
     def revive(self, row: SessionRow) -> tuple[SessionContext, Plan]:
@@ -190,7 +190,11 @@ def request_digest(request: bytes) -> bytes:
 def _durability(request: PostWorkflowExecuteRequest, parent: Parent | None) -> Durability:
     if parent is not None and parent.durability is Durability.NONE:
         return Durability.NONE
-    asked = Durability(request.durability or Durability.FULL)
+    try:
+        asked = Durability(request.durability or Durability.FULL)
+    except ValueError:
+        text = f"{request.durability} is none; take FULL, RESULT or NONE"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "durability", text) from None
     if asked is Durability.FULL:
         return asked
     if request.background:
@@ -218,6 +222,13 @@ def _priority(asked: int) -> int:
     if asked not in _PRIORITIES:
         raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "priority", "must be from 1 to 10, or 0 for 5")
     return asked or _DEFAULT_PRIORITY
+
+
+def _admission_class(asked: AdmissionClass.ValueType) -> int:
+    if asked not in AdmissionClass.values():
+        text = f"{asked} is none; take INTERACTIVE, BACKGROUND or BATCH"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "admission_class", text)
+    return asked
 
 
 def _labels(request: PostWorkflowExecuteRequest) -> str:
