@@ -230,6 +230,8 @@ class _Reading:
 
 
 def _error(problems: list[_Problem]) -> CoordinatorError:
+    # that a name came twice says more than that one of its values does not fit
+    problems.sort(key=lambda problem: problem[0] != ErrorReason.ERROR_REASON_FIELD_CONFLICT)
     reason, first = problems[0]
     advice = f"; did you mean {first.suggestion!r}?" if first.suggestion else ""
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
