@@ -114,5 +114,5 @@ def _too_large() -> CoordinatorError:
         Code.RESOURCE_EXHAUSTED,
         ErrorReason.ERROR_REASON_PAYLOAD_TOO_LARGE,
         f"an artifact may have {MAX_BYTES >> 20} MiB at most; split it",
-        metadata={"max_bytes": str(MAX_BYTES)},
+        metadata={"limit_bytes": str(MAX_BYTES)},
     )

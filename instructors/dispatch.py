@@ -26,7 +26,7 @@ from instructors.payloads import put_contents_in, take_contents_out
 from instructors.plans import Planned, PlannedStep, Plans
 from instructors.registry import Instructors
 from instructors.results import Key, ResultCache, Results
-from processing_service.engine.base import Progress, Resolution, SessionContext, StepCall
+from processing_service.engine.base import Progress, Resolution, Result, SessionContext, StepCall, Times
 from processing_service.engine.definitions.bindings import Scope
 from processing_service.engine.records import Output, StepState
 from processing_service.engine.store.base import ArtifactStore
@@ -117,7 +117,7 @@ class Dispatch:
             return Resolution(skipped=True)
         return Resolution(items_total=len(self._items(run, step, call, scope)) if step.compiled.each else 0)
 
-    async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Output:
+    async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Result:
         """Makes the call once.
 
         Raises:
@@ -135,6 +135,7 @@ class Dispatch:
         if run.lock is not None:
             await self._pin(run, session, context)
         request = self._simple_request(run, step, call) or await self._request(run, step, call)
+        message: Any = None
         if step.is_child:
             data = await self._child(call, request)
         else:
@@ -149,7 +150,8 @@ class Dispatch:
                 raise
             message = instructor.parse(step.operation, data)
             self._cache.put(run.results, (call.step, call.item), message, len(data))
-        return Output(step.operation.response_name, data, b"", len(data))
+        output = Output(step.operation.response_name, data, b"", len(data))
+        return Result(output, _times(message)) if step.says_times else Result(output)
 
     async def conclude(self, call: StepCall) -> bytes:
         """Evaluates the outputs: a serialised processing.v1.Session.
@@ -299,6 +301,16 @@ class Dispatch:
             await self._instructors.inference.close_session(session.session_id, context)
         except CoordinatorError as error:
             log.warning("the inference session of %s was not closed: %s", session.session_id, error)
+
+
+def _times(message: Any) -> Times:
+    """Where the domain says that its time went."""
+    return Times(*(_seconds(message, name) for name in Times._fields))
+
+
+def _seconds(message: Any, name: str) -> float:
+    spent = getattr(message, name, None)
+    return spent.seconds + spent.nanos / 1e9 if spent is not None else 0.0
 
 
 def _fill(request: Any, names: tuple[str, ...], pin: Pin) -> None:

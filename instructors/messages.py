@@ -108,7 +108,7 @@ def check_size(values: Struct, noun: str) -> None:
             Code.RESOURCE_EXHAUSTED,
             ErrorReason.ERROR_REASON_PAYLOAD_TOO_LARGE,
             f"{noun} has {size} readable bytes, at most {STRUCT_LIMIT} are allowed; give large values as bytes",
-            metadata={"size_bytes": str(size), "max_bytes": str(STRUCT_LIMIT)},
+            metadata={"size_bytes": str(size), "limit_bytes": str(STRUCT_LIMIT)},
         )
 
 

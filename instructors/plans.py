@@ -37,6 +37,8 @@ class PlannedStep(NamedTuple):
     takes_data: bool
     """True if its request can hold references whose content has to be put in."""
     is_child: bool
+    says_times: bool
+    """True if its response says where the time went."""
     is_simple: bool
     """True if no content has to be read before its request is built."""
 
@@ -89,6 +91,7 @@ class Plans:
             pins=_pins(operation.kind.request),
             takes_data=carries_data(operation.kind.request) and operation.domain != OWN,
             is_child=is_child,
+            says_times=not is_child and "loading" in operation.kind.response.fields_by_name,
             is_simple=not compiled.template.openings,
         )
 

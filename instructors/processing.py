@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.struct_pb2 import Struct
 
@@ -23,6 +24,8 @@ from processing_service.engine.managers.workflows import WorkflowManager
 from processing_service.engine.records import Action, Durability
 from processing_service.engine.store.base import SessionRemover
 from processing_service.wire.callcontext import CallContext, current
+from processing_service.wire.errors import CoordinatorError
+from processing_service.wire.errors import Code, CoordinatorError, Violation
 
 REPLY_MARGIN_US: Final = 150_000
 """How long before the deadline of the call the reply goes out at the latest, in microseconds: 100 ms and a tick."""
@@ -76,13 +79,21 @@ class ProcessingInstructor:
             CoordinatorError: WORKFLOW_NOT_FOUND, FIELD_*, ARTIFACT_NOT_FOUND, SESSION_ALREADY_EXISTS,
                 REQUEST_ID_REUSED, SERVER_DRAINING, STORE_*.
         """
-        call = current()
-        definition = await self._workflows.definition(call.tenant, request.workflow_id)
-        parameters, warnings = definition.parameter_values(request)
-        if request.validate_only:
-            session = pb.Session(workflow_id=request.workflow_id, workflow_digest=definition.digest)
-            return pb.PostWorkflowExecuteResponse(session=session, warnings=warnings)
-        beginning, holds = await self._begin(request, definition, parameters, call)
+        if request.from_session_id:
+            raise _not_served("from_session_id")
+        call, digest = current(), _digest_of(request)
+        try:
+            definition = await self._workflows.definition(call.tenant, request.workflow_id)
+            parameters, warnings = definition.parameter_values(request)
+            if request.validate_only:
+                session = pb.Session(workflow_id=request.workflow_id, workflow_digest=definition.digest)
+                return pb.PostWorkflowExecuteResponse(session=session, warnings=warnings)
+            beginning, holds = await self._begin(request, definition, parameters, call, digest)
+        except CoordinatorError:  # what was asked for before has its answer, whatever became of workflow or model since
+            first = await self._reader.first(request.request_id, digest, call.tenant) if digest else ""
+            if not first:
+                raise
+            return await self._repeat(first, request, call)
         opened, live = await self._engine.submit(*beginning, holds)
         if live is None:
             return await self._repeat(opened.session_id, request, call)
@@ -96,9 +107,9 @@ class ProcessingInstructor:
         definition: Definition,
         parameters: Mapping[str, Any],
         call: CallContext,
+        digest: bytes,
         parent: Parent | None = None,
     ) -> tuple[Beginning, list[bytes]]:
-        digest = request_digest(request.SerializeToString(deterministic=True)) if request.request_id else b""
         holds = await self._artifacts.store_payloads(request.payloads) if request.payloads else []
         beginning = self._sessions.begin(
             request,
@@ -166,7 +177,7 @@ class ProcessingInstructor:
         request.request_id = call.key if durability.stored else ""
         if not durability.stored:
             request.durability = pb.DURABILITY_NONE
-        beginning, holds = await self._begin(request, definition, parameters, context, parent)
+        beginning, holds = await self._begin(request, definition, parameters, context, _digest_of(request), parent)
         opened, live = await self._engine.submit(*beginning, holds)
         if live is None:
             return await self._repeat(opened.session_id, request, context)
@@ -203,3 +214,18 @@ class ProcessingInstructor:
         now_us = self._now_us()
         command = Command(now_us, Action.TERMINATE, now_us, actor=current().actor, comment="deleted with force")
         await self._engine.deliver(session_id, tenant, command)
+
+
+def _not_served(field: str) -> CoordinatorError:
+    text = f"{field} is part of the contract and not served by this version; leave it unset"
+    return CoordinatorError(
+        Code.UNIMPLEMENTED,
+        ErrorReason.ERROR_REASON_NOT_IMPLEMENTED,
+        text,
+        violations=[Violation(field, "not served yet")],
+    )
+
+
+def _digest_of(request: pb.PostWorkflowExecuteRequest) -> bytes:
+    """What a request with a request_id is compared by, before its payloads are replaced by references."""
+    return request_digest(request.SerializeToString(deterministic=True)) if request.request_id else b""

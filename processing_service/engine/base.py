@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest
@@ -73,6 +73,24 @@ class Resolution(NamedTuple):
     items_total: int = 0
 
 
+class Times(NamedTuple):
+    """Where the time of a call went, in seconds, as far as the domain said so."""
+
+    queued: float = 0.0
+    loading: float = 0.0
+    computing: float = 0.0
+
+
+UNKNOWN_TIMES: Final = Times()
+
+
+class Result(NamedTuple):
+    """What a call came to."""
+
+    output: Output
+    times: Times = UNKNOWN_TIMES
+
+
 class Progress(NamedTuple):
     """How far a call is: last value wins, nothing is stored."""
 
@@ -86,7 +104,7 @@ class StepRunner(Protocol):
     async def resolve(self, call: StepCall) -> Resolution:
         """Evaluates condition and items; nothing leaves the process."""
 
-    async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Output:
+    async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Result:
         """Makes the call once and gives its result."""
 
     async def conclude(self, call: StepCall) -> bytes:

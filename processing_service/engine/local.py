@@ -292,7 +292,7 @@ class LocalEngine:
         task = live.tasks[flight] = _current_task()
         started = self._loop.time()
         try:
-            output = await self._runner.run(call, partial(live.report, step, item))
+            output, times = await self._runner.run(call, partial(live.report, step, item))
         except asyncio.CancelledError:
             if flight not in live.cancelled:
                 raise
@@ -301,10 +301,10 @@ class LocalEngine:
         except Exception as error:
             _log_unexpected(error, key)
             fault = fault_of(error, key, attempt)
-            self._observer.step_ended(call, StepState.FAILED, self._loop.time() - started, fault)
+            self._observer.step_ended(call, StepState.FAILED, self._loop.time() - started, fault=fault)
             return Failed(self._now_us(), step, item, attempt, fault)
         else:
-            self._observer.step_ended(call, StepState.SUCCEEDED, self._loop.time() - started)
+            self._observer.step_ended(call, StepState.SUCCEEDED, self._loop.time() - started, times)
             return Succeeded(self._now_us(), step, item, attempt, output)
         finally:
             del live.tasks[flight]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from processing_service.engine.base import StepCall
+from processing_service.engine.base import UNKNOWN_TIMES, StepCall, Times
 from processing_service.engine.records import Fault, StepState
 from processing_service.wire.errors import reason_name_of
 from processing_service.wire.telemetry.hooks import SessionEnded, SessionStarted, StepEnded, Telemetry
@@ -40,7 +40,14 @@ class Observer:
             )
         )
 
-    def step_ended(self, call: StepCall, state: StepState, seconds: float, fault: Fault | None = None) -> None:
+    def step_ended(
+        self,
+        call: StepCall,
+        state: StepState,
+        seconds: float,
+        times: Times = UNKNOWN_TIMES,
+        fault: Fault | None = None,
+    ) -> None:
         """A call has come back."""
         if not self._steps:
             return
@@ -49,9 +56,14 @@ class Observer:
         own = self._telemetry.child(parent, call.key) if parent else ""
         reason = _reason(fault) if fault else ""
         operation = context.operation(call.step)
-        self._telemetry.emit(
-            StepEnded(context.session_id, call.key, operation, state.name, call.attempt, seconds, reason, own, parent)
+        ended = StepEnded(
+            context.session_id, call.key, operation, state.name, call.attempt, seconds, reason, own, parent
         )
+        if times is not UNKNOWN_TIMES:
+            queued, loading, computing = times
+            network = max(0.0, seconds - queued - loading - computing)
+            ended = ended._replace(queued=queued, loading=loading, computing=computing, network=network)
+        self._telemetry.emit(ended)
 
 
 def _reason(fault: Fault) -> str:

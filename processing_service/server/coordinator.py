@@ -46,8 +46,7 @@ from processing_service.rpc.processing import ProcessingServicer, UseCases
 from processing_service.rpc.unserved import answer_unserved
 from processing_service.server.hosting import Hosting
 from processing_service.wire.channels import InProcessChannel
-from processing_service.wire.errors import CoordinatorError
-from processing_service.wire.telemetry.hooks import CommitEnded, LegacyName, Telemetry
+from processing_service.wire.telemetry.hooks import LegacyName, Telemetry
 
 _SWEEP_S: Final = 600.0
 """How often artifacts that nobody needs are looked for, in seconds."""
@@ -77,7 +76,7 @@ class Coordinator:
     ) -> None:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         self._stack, self._telemetry = stack, telemetry
-        self.store = SqliteStore(settings.store, self._committed)
+        self.store = SqliteStore(settings.store, telemetry.emit)
         stack.push_async_callback(self.store.close)
         owner = f"{socket.gethostname()}/{os.getpid()}"
         own = Domain("processing", CONTRACT["processing"], InProcessChannel(hosting.embedded))
@@ -148,9 +147,6 @@ class Coordinator:
         """True while the store takes what is written."""
         return self.store.error is None
 
-    def _committed(self, seconds: float, error: CoordinatorError | None) -> None:
-        self._telemetry.emit(CommitEnded(0, 0, seconds))
-
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
@@ -178,5 +174,5 @@ def _limits(settings: Settings) -> dict[str, int]:
         "inline_payload_bytes": THRESHOLD_BYTES,
         "max_session_depth": MAX_DEPTH,
         "max_foreach_items": LocalEngine.limits.widest_foreach,
-        "max_timeout_seconds": round(settings.sessions.max_timeout_s),
+        "max_timeout_seconds": round(settings.sessions.max_timeout),
     }

@@ -274,7 +274,7 @@ async def test_artifacts_are_stored_once_and_read_in_parts(store: SqliteStore) -
 
 async def test_artifacts_live_as_long_as_a_session_needs_them(tmp_path: Path) -> None:
     """And a grace after."""
-    store = SqliteStore(StoreSettings(tmp_path, artifact_grace_s=-1))
+    store = SqliteStore(StoreSettings(tmp_path, artifact_grace=-1))
     artifact = await store.artifacts.put(b"content", media_type="text/plain")
     _, durable = store.sessions.open(start(), [bytes.fromhex(artifact.digest)])
     await durable

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class SessionSettings:
     """Bounds of sessions."""
 
-    default_timeout_s: float = 600.0
+    default_timeout: float = 600.0
     """Budget of a session whose caller and workflow name none, in seconds."""
-    max_timeout_s: float = 7 * 24 * 3600.0
+    max_timeout: float = 7 * 24 * 3600.0
     """Longest budget, in seconds."""

@@ -132,6 +132,12 @@ class SessionStore(Protocol):
     async def load(self, session_id: str, tenant: str) -> tuple[SessionRow, list[Record]]:
         """The session with its definition and its whole history."""
 
+    async def first(self, request_id: str, digest: bytes, tenant: str) -> str:
+        """session_id of the session that this request_id began, empty if none.
+
+        Raises CoordinatorError REQUEST_ID_REUSED if its request had another digest.
+        """
+
     async def page(self, which: SessionFilter, before: int, limit: int) -> Sequence[SessionRow]:
         """Sessions with a number below `before` (0 = all), newest first."""
 

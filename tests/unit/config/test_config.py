@@ -31,7 +31,7 @@ def test_defaults():
 
 def test_later_layers_win(tmp_path):
     """A flag beats a variable, a variable beats the file, the file beats the default; each value knows its source."""
-    path = file_with(tmp_path, '[store]\nfolder = "a"\nartifact_grace_s = 5\n[postprocessing]\nworkers = 3\n')
+    path = file_with(tmp_path, '[store]\nfolder = "a"\nartifact_grace = 5\n[postprocessing]\nworkers = 3\n')
     environment = {
         "PROCESSING_SERVICE__STORE__FOLDER": "b",
         "PROCESSING_SERVICE__POSTPROCESSING__WORKERS": "4",
@@ -41,11 +41,11 @@ def test_later_layers_win(tmp_path):
     loaded = load(from_file(path), from_environment(environment), (Given("store.folder", "c", "--store"),))
 
     assert loaded.settings.store.folder == Path("c")
-    assert loaded.settings.store.artifact_grace_s == 5.0
+    assert loaded.settings.store.artifact_grace == 5.0
     assert loaded.settings.postprocessing.workers == 4
     assert loaded.sources == {
         "store.folder": "--store",
-        "store.artifact_grace_s": str(path),
+        "store.artifact_grace": str(path),
         "postprocessing.workers": "PROCESSING_SERVICE__POSTPROCESSING__WORKERS",
     }
 

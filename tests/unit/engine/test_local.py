@@ -11,7 +11,7 @@ import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Session, Workflow
 
-from processing_service.engine.base import OperationType, Progress, Resolution, SessionContext, StepCall
+from processing_service.engine.base import OperationType, Progress, Resolution, Result, SessionContext, StepCall
 from processing_service.engine.events import Command
 from processing_service.engine.ledger import INLINE_BYTES
 from processing_service.engine.live import Live
@@ -41,7 +41,7 @@ class Runner:
     async def resolve(self, call: StepCall) -> Resolution:
         return self.items[call.step]
 
-    async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Output:
+    async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Result:
         step = call.key.split("/")[1]
         self.calls.append(step)
         self._reached[step].set()
@@ -50,7 +50,7 @@ class Runner:
         if step.split("#")[0] in self.held:
             await self._hold(step)
         report(Progress(1.0))
-        return Output("test.Result", step.encode() + self.padding)
+        return Result(Output("test.Result", step.encode() + self.padding))
 
     async def until(self, step: str) -> None:
         """Returns once that call has come."""

@@ -135,7 +135,7 @@ class Driven:
         return StepCall(self.context, index, item, attempt, key, deadline_us, tuple(self.steps))
 
     async def run(self, index, item=-1, **facts):
-        return await self.dispatch.run(self.call(index, item, **facts), self.said.append)
+        return (await self.dispatch.run(self.call(index, item, **facts), self.said.append)).output
 
     async def step(self, index):
         """Resolves and runs a step."""

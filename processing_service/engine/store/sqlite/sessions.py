@@ -75,6 +75,8 @@ class _Batch:
         told = {number: turn for number, turn in turns.items() if turn.records}
         self._updates = [_update_row(number, turn) for number, turn in told.items()]
         self._chunks = [(number, turn.records[0].sequence, encode(turn.records)) for number, turn in told.items()]
+        self.sessions = len(starts) + len(told)
+        self.rows = len(starts) + 2 * len(told)
         uses = [(digest, start.number) for start in starts for digest in start.holds]
         self._uses = uses + [(digest, number) for number, turn in turns.items() for digest in turn.holds]
 
@@ -301,6 +303,17 @@ class SqliteSessions:
                 connection.execute("COMMIT")
 
         return await self._readers.run(load)
+
+    async def first(self, request_id: str, digest: bytes, tenant: str) -> str:
+        """See SessionStore.first."""
+        asked = (request_id, tenant)
+        row = await self._readers.run(lambda c: c.execute(SQL["taken_by_request"], asked).fetchone())
+        if row is None:
+            return ""
+        session_id, known = row
+        if known != digest:
+            raise request_id_reused(request_id, known, digest)
+        return str(session_id)
 
     async def page(self, which: SessionFilter, before: int, limit: int) -> Sequence[SessionRow]:
         """See SessionStore.page."""

@@ -16,6 +16,7 @@ from processing_service.engine.store.sqlite.sessions import SqliteSessions, remo
 from processing_service.engine.store.sqlite.workflows import SqliteWorkflows
 from processing_service.engine.store.sqlite.writer import Writer
 from processing_service.wire.errors import CoordinatorError
+from processing_service.wire.telemetry.hooks import CommitEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class StoreSettings:
 
     folder: Path = Path("processing-store")
     """Folder of the store; made if it is not there."""
-    artifact_grace_s: float = 3600.0
+    artifact_grace: float = 3600.0
     """How long content that no session needs is kept, in seconds."""
 
 
@@ -38,7 +39,7 @@ class SqliteStore:
     def __init__(
         self,
         settings: StoreSettings,
-        on_commit: Callable[[float, CoordinatorError | None], None] = lambda seconds, error: None,
+        on_commit: Callable[[CommitEnded], None] = lambda ended: None,
     ) -> None:
         self._settings = settings
         self._database = Database(settings.folder)
@@ -73,7 +74,7 @@ class SqliteStore:
             row = await self._readers.run(lambda c: c.execute(SQL["artifact_used"], (digest,)).fetchone())
             return row is not None
 
-        return await self.artifacts.sweep(used, self._settings.artifact_grace_s)
+        return await self.artifacts.sweep(used, self._settings.artifact_grace)
 
     async def close(self) -> None:
         """Waits for what is under way, then closes the files."""

@@ -17,6 +17,7 @@ from typing import Final, Protocol, TypeVar
 from processing_service.engine.store.sqlite.database import Database, translate
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.wire.errors import CoordinatorError, Fenced
+from processing_service.wire.telemetry.hooks import CommitEnded
 
 T = TypeVar("T")
 
@@ -27,6 +28,11 @@ _RETRY_S: Final = 1.0
 class Work(Protocol):
     """A part of a transaction."""
 
+    rows: int
+    """Rows that it writes."""
+    sessions: int
+    """Sessions that it writes."""
+
     def write(self, connection: sqlite3.Connection) -> None:
         """Runs its statements; in the writer's thread."""
 
@@ -36,6 +42,8 @@ class Work(Protocol):
 
 class _Job:
     """A callable as a part of a transaction; its own failure does not touch the others'."""
+
+    rows, sessions = 1, 0
 
     def __init__(self, run: Callable[[sqlite3.Connection], object], future: asyncio.Future[object]) -> None:
         self._run, self._future = run, future
@@ -64,13 +72,13 @@ class Writer:
     """Groups what is asked for into transactions.
 
     Args:
-        on_commit: told the seconds that a transaction took and its parts, or its error.
+        on_commit: told of each transaction that was committed.
     """
 
     def __init__(
         self,
         database: Database,
-        on_commit: Callable[[float, CoordinatorError | None], None],
+        on_commit: Callable[[CommitEnded], None],
     ) -> None:
         self._database = database
         self.take: Callable[[], Work | None] = lambda: None
@@ -140,8 +148,9 @@ class Writer:
         self.error = error
         for work in group:
             work.settle(error)
-        self._on_commit(seconds, error)
         if error is None:
+            rows, sessions = sum(work.rows for work in group), sum(work.sessions for work in group)
+            self._on_commit(CommitEnded(rows, sessions, seconds))
             self._close()
         else:
             self._scheduled = True
