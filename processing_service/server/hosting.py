@@ -103,7 +103,9 @@ class Hosting:
         from processing_service.domains.inference.servicer import InferenceServicer
         from processing_service.domains.model.repository import ModelRepository
 
-        servicer = InferenceServicer(ModelRepository(self._settings.model), self._settings.inference)
+        servicer = InferenceServicer(
+            ModelRepository(self._settings.model), self._settings.inference, telemetry=self._telemetry
+        )
         self._stack.push_async_callback(servicer.close)
         return lambda server: add_InferenceServiceServicer_to_server(servicer, server)
 

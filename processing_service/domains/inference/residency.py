@@ -26,6 +26,7 @@ from processing_service.domains.inference.residents import (
 )
 from processing_service.domains.inference.runtimes.base import LoadedModel, Runtime
 from processing_service.domains.models import ModelVersion
+from processing_service.wire.telemetry.hooks import ModelLoaded, ModelUnloaded, Telemetry
 
 T = TypeVar("T")
 
@@ -37,10 +38,18 @@ class Residency:
         runtime: loads them.
         budgets: bytes by device.
         patience: seconds that a load waits for room before calls of the least recently used model wait behind it.
+        telemetry: told of loads and unloads.
     """
 
-    def __init__(self, runtime: Runtime, budgets: Mapping[str, int], patience: float = 1.0) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        budgets: Mapping[str, int],
+        patience: float = 1.0,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self._runtime = runtime
+        self._telemetry = telemetry or Telemetry()
         self._budgets = {device: Budget(size) for device, size in budgets.items()}
         self._patience = patience
         self._residents: dict[Key, Resident] = {}
@@ -169,12 +178,26 @@ class Residency:
             resident.loaded_at = time.time()
             budget.load_count += 1
             self._touch(resident)
+            self._tell_loaded(resident)
         except BaseException:
             del self._residents[key]
             raise
         finally:
             del self._loads[key]
             self._notify()
+
+    def _tell_loaded(self, resident: Resident) -> None:
+        model = resident.model
+        self._telemetry.emit(
+            ModelLoaded(
+                model.model_id,
+                model.model_version,
+                resident.load_seconds,
+                resident.size_bytes,
+                self.used_bytes(model.device),
+                len(self.residents()),
+            )
+        )
 
     async def _make_room(self, resident: Resident) -> None:
         """Evict until the model fits. One that has run and then took more than the whole budget may load alone."""
@@ -197,7 +220,7 @@ class Residency:
         if victim is None:
             return False
         self._budgets[device].eviction_count += 1
-        await self._drop(victim)
+        await self._drop(victim, evicted=True)
         return True
 
     async def _ask(self, resident: Resident) -> None:
@@ -225,7 +248,7 @@ class Residency:
             resident.leaving -= 1
             self._notify()
 
-    async def _drop(self, resident: Resident) -> int:
+    async def _drop(self, resident: Resident, *, evicted: bool = False) -> int:
         key = key_of(resident.model)
         if self._residents.get(key) is not resident or resident.loaded is None:
             return 0
@@ -233,6 +256,10 @@ class Residency:
         loaded, resident.loaded = resident.loaded, None
         with self.ledger.disturbed():
             freed = await asyncio.shield(self._in_thread(lambda: _close(loaded)))
+        model, resident_bytes = resident.model, self.used_bytes(resident.model.device)
+        self._telemetry.emit(
+            ModelUnloaded(model.model_id, model.model_version, evicted, resident_bytes, len(self.residents()))
+        )
         self._notify()
         return freed
 

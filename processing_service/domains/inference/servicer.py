@@ -26,6 +26,7 @@ from processing_service.domains.models import CPU, ModelSource
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import invalid
 from processing_service.wire.pages import make_token, page_size, read_token
+from processing_service.wire.telemetry.hooks import Telemetry
 from processing_service.wire.tensors import DTYPES
 
 
@@ -36,15 +37,21 @@ class InferenceServicer(InferenceServiceServicer):
         source: knows the models; asked in a thread.
         settings: memory, threads and limits.
         runtime: runs them; ONNX Runtime if not given.
+        telemetry: told of loads and unloads.
     """
 
     def __init__(
-        self, source: ModelSource, settings: InferenceSettings | None = None, runtime: Runtime | None = None
+        self,
+        source: ModelSource,
+        settings: InferenceSettings | None = None,
+        runtime: Runtime | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         share_arenas()
         self.settings = settings or InferenceSettings()
         self.runtime = runtime or OnnxRuntime(self.settings.intra_op_threads)
-        self.residency = Residency(self.runtime, {CPU: self.settings.memory_budget_bytes}, self.settings.load_patience)
+        budgets = {CPU: self.settings.memory_budget_bytes}
+        self.residency = Residency(self.runtime, budgets, self.settings.load_patience, telemetry)
         self.sessions = InferenceSessions(self.settings.max_sessions, self.settings.session_idle)
         self._source = source
         self._executor = Executor(self.settings.workers)
