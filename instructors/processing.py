@@ -24,7 +24,6 @@ from processing_service.engine.managers.workflows import WorkflowManager
 from processing_service.engine.records import Action, Durability
 from processing_service.engine.store.base import SessionRemover
 from processing_service.wire.callcontext import CallContext, current
-from processing_service.wire.errors import CoordinatorError
 from processing_service.wire.errors import Code, CoordinatorError, Violation
 
 REPLY_MARGIN_US: Final = 150_000

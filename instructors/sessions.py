@@ -44,6 +44,10 @@ class SessionReader:
             raise _not_stored(session_id)
         return await self._store.read(session_id, tenant)
 
+    async def first(self, request_id: str, digest: bytes, tenant: str) -> str:
+        """The session that a request_id made; empty if none. Raises CoordinatorError: REQUEST_ID_REUSED."""
+        return await self._store.first(request_id, digest, tenant)
+
     async def read(self, session_id: str, tenant: str) -> pb.Session:
         """A session with its steps. Raises as `row`."""
         await self.row(session_id, tenant)
