@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from coordinator.payload.v1.payload_pb2 import Artifact
 from coordinator.processing.v1.processing_pb2 import CallReceipt, Session, SessionEvent, StepStatus, WaitReason
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from processing_service.engine.definitions import Definition
+from processing_service.engine.definitions import CompiledStep, Definition
 from processing_service.engine.faults import failure_of
 from processing_service.engine.records import Kind, Output, Record, SessionState, StepState, step_key
 from processing_service.engine.state import State, Step
@@ -87,25 +89,35 @@ def row_view(row: SessionRow, now_us: int, owner: str) -> Session:
 
 def steps_of(definition: Definition, state: State) -> list[StepStatus]:
     """The steps of a session."""
-    return [
-        _step(state, step, planned.step_id, written.operation)
-        for step, planned, written in zip(state.steps, definition.plan.steps, definition.workflow.steps, strict=True)
-    ]
+    return [_step(state, step, compiled) for step, compiled in zip(state.steps, definition.steps, strict=True)]
 
 
-def _step(state: State, step: Step, step_id: str, operation: str) -> StepStatus:
-    status = StepStatus(step_id=step_id, state=step.state, attempt=step.attempt, operation=operation)  # type: ignore[arg-type]
+def _step(state: State, step: Step, compiled: CompiledStep) -> StepStatus:
+    operation = compiled.operation.operation
+    status = StepStatus(step_id=compiled.step_id, state=step.state, attempt=step.attempt, operation=operation)  # type: ignore[arg-type]
     if step.state is StepState.WAITING and not state.state.terminal:
         status.wait_reason = _wait_reason(state, step)
         status.waiting_since.FromMicroseconds(step.since_us)
     if step.output is not None:
         status.outputs["response"].CopyFrom(artifact_of(step.output))
+        _add_times(status, step.output, compiled)
     if step.fault is not None:
         status.failure.CopyFrom(failure_of(step.fault))
     if step.items is not None:
         status.items_done, status.items_total = len(step.items.outputs), step.items.total
     status.reused_from_step_key = step.reused_from
     return status
+
+
+def _add_times(status: StepStatus, output: Output, compiled: CompiledStep) -> None:
+    """Where the call's time went, as its domain said it, for results that stand in the history itself."""
+    response = compiled.operation.response
+    if not output.data or "computing" not in response.fields_by_name:
+        return
+    message: Any = GetMessageClass(response).FromString(output.data)
+    for name in ("queued", "loading", "computing"):
+        if name in response.fields_by_name and message.HasField(name):
+            getattr(status, name).CopyFrom(getattr(message, name))
 
 
 def _wait_reason(state: State, step: Step) -> WaitReason.ValueType:
