@@ -22,7 +22,8 @@ DOMAIN: Final = "processing.coordinator"
 """`domain` of every google.rpc.ErrorInfo that we send."""
 
 _PREFIX: Final = "ERROR_REASON_"
-_MAX_CAUSES: Final = 16
+_MAX_CHAIN: Final = 16
+"""Failures of one chain: with that of the session around it, 16 causes."""
 _MAX_VIOLATIONS: Final = 64
 
 
@@ -88,6 +89,10 @@ class CoordinatorError(Exception):
         self.violations = tuple(violations)
         self.retry_delay = retry_delay
         self.reason_name = reason_name or reason_name_of(reason)
+        self.step_key = ""
+        """Of a stored failure: the step that failed."""
+        self.attempt = 0
+        """Of a stored failure: that step's attempt."""
 
     def __str__(self) -> str:
         return f"{self.code.name} {self.reason_name}: {self.message}"
@@ -151,12 +156,29 @@ def invalid(reason: ErrorReason.ValueType, field_path: str, description: str, su
     )
 
 
-def to_failure(error: BaseException, *, step_key: str = "", attempt: int = 0, depth: int = 0) -> error_pb2.Failure:
-    """The error and its chain of causes as it stands in a history; at most 16 causes deep.
+def to_failure(error: BaseException, *, step_key: str = "", attempt: int = 0) -> error_pb2.Failure:
+    """The error and its chain of causes as it stands in a history: 16 failures at most, the last of them the root.
 
     An exception that is not ours becomes INTERNAL, with its type but not its text: that may hold server paths.
     """
-    known = error if isinstance(error, CoordinatorError) else internal(error)
+    chain = [error if isinstance(error, CoordinatorError) else internal(error)]
+    cause = error.__cause__
+    while isinstance(cause, CoordinatorError):
+        chain.append(cause)
+        cause = cause.__cause__
+    if len(chain) > _MAX_CHAIN:  # what is between the two ends says least
+        chain = chain[: _MAX_CHAIN // 2] + chain[-_MAX_CHAIN // 2 :]
+    failure = _failure(chain.pop())
+    for known in reversed(chain):
+        outer = _failure(known)
+        outer.cause.CopyFrom(failure)
+        failure = outer
+    if step_key:
+        failure.step_key, failure.attempt = step_key, attempt
+    return failure
+
+
+def _failure(known: CoordinatorError) -> error_pb2.Failure:
     failure = error_pb2.Failure(
         status_code=known.code,
         reason=known.reason,
@@ -167,13 +189,11 @@ def to_failure(error: BaseException, *, step_key: str = "", attempt: int = 0, de
             error_pb2.FieldViolation(field_path=v.field_path, description=v.description, suggestion=v.suggestion)
             for v in known.violations[:_MAX_VIOLATIONS]
         ],
-        step_key=step_key,
-        attempt=attempt,
+        step_key=known.step_key,
+        attempt=known.attempt,
     )
     if known.retry_delay is not None:
         failure.retry_delay.FromMicroseconds(round(known.retry_delay * 1e6))
-    if isinstance(error.__cause__, CoordinatorError) and depth < _MAX_CAUSES:
-        failure.cause.CopyFrom(to_failure(error.__cause__, depth=depth + 1))
     return failure
 
 
@@ -187,8 +207,8 @@ def internal(error: BaseException) -> CoordinatorError:
 
 
 def from_failure(failure: error_pb2.Failure) -> CoordinatorError:
-    """The error that a stored failure stands for, without its causes."""
-    return CoordinatorError(
+    """The error that a stored failure stands for, with its causes."""
+    error = CoordinatorError(
         Code(failure.status_code),
         failure.reason,
         failure.message,
@@ -197,3 +217,7 @@ def from_failure(failure: error_pb2.Failure) -> CoordinatorError:
         retry_delay=failure.retry_delay.ToTimedelta().total_seconds() if failure.HasField("retry_delay") else None,
         reason_name=failure.reason_name,
     )
+    error.step_key, error.attempt = failure.step_key, failure.attempt
+    if failure.HasField("cause"):
+        error.__cause__ = from_failure(failure.cause)
+    return error
