@@ -62,12 +62,14 @@ class SessionWatch:
                 records = await self._store.records(session_id, tenant, after, _EVENTS)
                 for record in records:
                     yield pb.WatchProcessingSessionResponse(event=event_of(record, session_id, step_ids))
+                    if record.kind is Kind.SESSION_ENDED and await self._is_over(record, session_id, tenant):
+                        return
                 if records:
                     after = records[-1].sequence
-                    if await self._is_over(records[-1], session_id, tenant):
-                        return
                     continue
                 live = self._engine.live(session_id)
+                if live is None and await self._has_ended(session_id, tenant, after):
+                    return
                 if live is not None and (text := _progress(live)) != told:
                     told = text
                     yield pb.WatchProcessingSessionResponse(session_progress=_message(live))
@@ -79,11 +81,15 @@ class SessionWatch:
             finally:
                 changed.cancel()
 
-    async def _is_over(self, last: Record, session_id: str, tenant: str) -> bool:
-        """True after the event that ends the last attempt."""
-        if last.kind is not Kind.SESSION_ENDED:
-            return False
-        return (await self._store.read(session_id, tenant)).last_sequence == last.sequence
+    async def _is_over(self, end: Record, session_id: str, tenant: str) -> bool:
+        """True after the event that ends the last attempt; what is known later of its calls is not waited for."""
+        row = await self._store.read(session_id, tenant)
+        return row.state.terminal and row.attempt == end.session_attempt
+
+    async def _has_ended(self, session_id: str, tenant: str, after: int) -> bool:
+        """True if nothing will follow: who watches from behind the terminal event sees what came late, and no more."""
+        row = await self._store.read(session_id, tenant)
+        return row.state.terminal and row.last_sequence == after
 
 
 def _draining() -> Unavailable:
