@@ -1,4 +1,4 @@
-"""Workflows executed over the wire: in the foreground and in the background, once and again, with a budget and a wait."""
+"""Executions over the wire: in the foreground and in the background, once and again, with a budget and a wait."""
 
 import asyncio
 
