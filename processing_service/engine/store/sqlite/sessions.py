@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -412,7 +411,9 @@ def _where(which: SessionFilter, before: int) -> tuple[str, tuple[Any, ...]]:
     if which.states:
         parts.append((f"state IN ({', '.join('?' * len(which.states))})", which.states))
     for label, value in which.labels:
-        parts.append(("labels <> '' AND json_extract(labels, ?) = ?", (f"$.{json.dumps(label)}", value)))
+        # not json_extract: its paths cannot name every label
+        has = "labels <> '' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ? AND value = ?)"
+        parts.append((has, (label, value)))
     if which.created_after_us:
         parts.append(("created_us >= ?", (which.created_after_us,)))
     if which.created_before_us:
