@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from instructors.views import event_of, row_view, session_of, steps_of
 from processing_service.engine.base import Engine
@@ -14,8 +16,12 @@ from processing_service.engine.records import Plan, Record, SessionState
 from processing_service.engine.state import State, initial, restore
 from processing_service.engine.store.base import ArtifactStore, SessionFilter, SessionRow, SessionStore
 from processing_service.wire.callcontext import current
-from processing_service.wire.errors import Code, CoordinatorError
-from processing_service.wire.pages import make_token, page_size, read_token
+from processing_service.wire.errors import Code, CoordinatorError, invalid
+from processing_service.wire.pages import fit, make_token, page_size, read_number
+
+_FIRST_SECOND: Final = -62_135_596_800
+_LAST_SECOND: Final = 253_402_300_799
+"""Of google.protobuf.Timestamp."""
 
 
 class SessionReader:
@@ -86,15 +92,14 @@ class SessionReader:
         asked.ClearField("page_size")
         asked.ClearField("page_token")
         which = asked.SerializeToString(deterministic=True)
-        before = int(read_token(which, request.page_token) or 0)
+        before = read_number(which, request.page_token)
         chosen = _filter(request, current().tenant)
         rows = await self._store.page(chosen, before, size + 1)
         now_us = self._now_us()
-        response = pb.GetProcessingSessionsResponse(
-            sessions=[row_view(row, now_us, self._owner) for row in rows[:size]]
-        )
-        if len(rows) > size:
-            response.next_page_token = make_token(which, str(rows[size - 1].number))
+        shown = fit((row_view(row, now_us, self._owner) for row in rows), size)
+        response = pb.GetProcessingSessionsResponse(sessions=shown)
+        if len(rows) > len(shown):
+            response.next_page_token = make_token(which, str(rows[len(shown) - 1].number))
         total = await self._store.count(chosen)
         if total is not None:
             response.total_count = total
@@ -106,14 +111,13 @@ class SessionReader:
         row = await self.row(request.session_id, tenant)
         check_sequence(request.after_sequence, row.last_sequence)
         which = request.session_id.encode()
-        after = int(read_token(which, request.page_token) or request.after_sequence)
+        after = read_number(which, request.page_token) or request.after_sequence
         records = await self._store.records(request.session_id, tenant, after, size + 1)
         _, step_ids = await self.snapshot(request.session_id, tenant)
-        response = pb.GetProcessingSessionEventsResponse(
-            events=[event_of(record, request.session_id, step_ids) for record in records[:size]]
-        )
-        if len(records) > size:
-            response.next_page_token = make_token(which, str(records[size - 1].sequence))
+        shown = fit((event_of(record, request.session_id, step_ids) for record in records), size)
+        response = pb.GetProcessingSessionEventsResponse(events=shown)
+        if len(records) > len(shown):
+            response.next_page_token = make_token(which, str(shown[-1].sequence))
         return response
 
 
@@ -151,8 +155,26 @@ def _filter(request: pb.GetProcessingSessionsRequest, tenant: str) -> SessionFil
         model_id=selector.model_id,
         batch_id=selector.batch_id,
         parent_session_id=request.parent_session_id,
-        states=tuple(SessionState(state) for state in selector.states if state),
+        states=tuple(_state(state) for state in selector.states if state),
         labels=tuple(sorted(selector.labels.items())),
-        created_after_us=request.created_after.ToMicroseconds() if request.HasField("created_after") else 0,
-        created_before_us=request.created_before.ToMicroseconds() if request.HasField("created_before") else 0,
+        created_after_us=_moment("created_after", request.created_after),
+        created_before_us=max(1, _moment("created_before", request.created_before))
+        if request.HasField("created_before")
+        else 0,
     )
+
+
+def _state(number: int) -> SessionState:
+    try:
+        return SessionState(number)
+    except ValueError:
+        text = f"{number} is no state of a session"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "selector.states", text) from None
+
+
+def _moment(field_path: str, stamp: Timestamp) -> int:
+    """Microseconds since the Unix epoch; 0 if it is unset. Raises CoordinatorError FIELD_INVALID."""
+    if not _FIRST_SECOND <= stamp.seconds <= _LAST_SECOND:
+        text = "must be from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, field_path, text)
+    return stamp.seconds * 1_000_000 + stamp.nanos // 1000

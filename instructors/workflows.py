@@ -14,7 +14,7 @@ from processing_service.engine.definitions import Definition, compile_definition
 from processing_service.engine.managers.workflows import WorkflowManager
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import invalid
-from processing_service.wire.pages import make_token, page_size, read_token
+from processing_service.wire.pages import fit, make_token, page_size, read_token
 
 
 class WorkflowInstructor:
@@ -68,11 +68,11 @@ class WorkflowInstructor:
         which = pb.GetProcessingWorkflowsRequest(labels=request.labels).SerializeToString(deterministic=True)
         after = read_token(which, request.page_token)
         found = list(await self._workflows.page(tenant, after, size + 1, request.labels))
-        response = pb.GetProcessingWorkflowsResponse(workflows=found[:size])
-        for workflow in response.workflows:
+        for workflow in found:
             workflow.ClearField("steps")
-        if len(found) > size:
-            response.next_page_token = make_token(which, found[size - 1].workflow_id)
+        response = pb.GetProcessingWorkflowsResponse(workflows=fit(found, size))
+        if len(found) > len(response.workflows):
+            response.next_page_token = make_token(which, response.workflows[-1].workflow_id)
         if not request.labels:
             response.total_count = await self._workflows.count(tenant)
         return response

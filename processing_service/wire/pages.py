@@ -5,15 +5,22 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, TypeVar
 
 from coordinator.error.v1.error_pb2 import ErrorReason
+from google.protobuf.message import Message
 
-from processing_service.wire.errors import invalid
+from processing_service.wire.errors import CoordinatorError, invalid
 
 DEFAULT_SIZE: Final = 100
 MAX_SIZE: Final = 1000
+PAGE_BYTES: Final = 3 << 20
+"""Entries of a page together, in bytes, unless the first alone has more: a message of 4 MiB has room for it."""
 _FILTER_DIGITS: Final = 12
+_NUMBER_DIGITS: Final = 19
+
+Entry = TypeVar("Entry", bound=Message)
 
 
 def page_size(asked: int) -> int:
@@ -21,6 +28,18 @@ def page_size(asked: int) -> int:
     if asked < 0:
         raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "page_size", "must not be negative")
     return min(asked or DEFAULT_SIZE, MAX_SIZE)
+
+
+def fit(entries: Iterable[Entry], size: int) -> list[Entry]:
+    """The first entries, at most `size` of them, as far as they fit a page together; at least one if there is any."""
+    fitting: list[Entry] = []
+    room = PAGE_BYTES
+    for entry in entries:
+        room -= entry.ByteSize()
+        if len(fitting) == size or (fitting and room < 0):
+            break
+        fitting.append(entry)
+    return fitting
 
 
 def make_token(which: bytes, key: str) -> str:
@@ -37,12 +56,23 @@ def read_token(which: bytes, token: str) -> str:
     except (binascii.Error, UnicodeDecodeError, ValueError):
         text = ""
     if text[:_FILTER_DIGITS] != _fold(which):
-        raise invalid(
-            ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID,
-            "page_token",
-            "is not from this list with this filter; begin again without it",
-        )
+        raise _not_ours()
     return text[_FILTER_DIGITS:]
+
+
+def read_number(which: bytes, token: str) -> int:
+    """The key in a token of a list that is ordered by number; 0 for the first page. Raises as `read_token`."""
+    key = read_token(which, token)
+    if not key:
+        return 0
+    if not (key.isascii() and key.isdecimal() and len(key) < _NUMBER_DIGITS):
+        raise _not_ours()
+    return int(key)
+
+
+def _not_ours() -> CoordinatorError:
+    text = "is not from this list with this filter; begin again without it"
+    return invalid(ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID, "page_token", text)
 
 
 def _fold(which: bytes) -> str:
