@@ -83,7 +83,7 @@ class Reader:
         return image, run("collect_lines", collecting), upside_down
 
     def vote(self, image: Tensor, regions: Any) -> bool:
-        crops = run("crop", pb.CropOperation(image=image, regions=regions, height=48)).crops
+        crops = run("crop", pb.CropOperation(image=image, regions=regions, height=48, sample_count=6)).crops
         selected = run("select_crops", pb.SelectCropsOperation(crops=crops)).crops
         scores = [from_array(self.classify(crop)[0]) for crop in selected]
         return run("vote", pb.VoteOperation(scores=scores, class_index=1)).won

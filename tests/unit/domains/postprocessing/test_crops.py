@@ -59,6 +59,16 @@ def test_crops_get_one_height_and_padded_widths():
     assert (piece[:, 199] != 127).any()
 
 
+def test_a_sample_is_of_the_regions_nearest_to_5_to_1():
+    """The others are not cut; the order of the regions is kept."""
+    quads = box(0, 0, 20, 20), box(0, 30, 120, 50), box(50, 0, 70, 100), box(0, 60, 40, 80), box(0, 90, 199, 92)
+
+    pieces = cut(*quads, sample_count=2)
+
+    assert [piece.shape[:2] for piece in pieces] == [(20, 120), (20, 100)]
+    assert len(cut(*quads, sample_count=9)) == 5
+
+
 def test_a_long_crop_is_squeezed():
     """Above max_width only the width shrinks."""
     (piece,) = cut(box(0, 30, 200, 50), height=48, max_width=100)

@@ -78,130 +78,130 @@ namespace Coordinator.Postprocessing.V1 {
             "BSABKAISDwoHc2NhbGVfeBgGIAEoAhIPCgdzY2FsZV95GAcgASgCEhMKC21h",
             "eF9yZWdpb25zGAggASgFIk0KE0RldGVjdFJlZ2lvbnNSZXN1bHQSNgoHcmVn",
             "aW9ucxgBIAMoCzIlLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlJl",
-            "Z2lvbiLGAQoNQ3JvcE9wZXJhdGlvbhItCgVpbWFnZRgBIAEoCzIeLmNvb3Jk",
+            "Z2lvbiLcAQoNQ3JvcE9wZXJhdGlvbhItCgVpbWFnZRgBIAEoCzIeLmNvb3Jk",
             "aW5hdG9yLnBheWxvYWQudjEuVGVuc29yEjYKB3JlZ2lvbnMYAiADKAsyJS5j",
             "b29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5SZWdpb24SDgoGaGVpZ2h0",
             "GAMgASgFEhYKDndpZHRoX211bHRpcGxlGAQgASgFEhEKCW1heF93aWR0aBgF",
-            "IAEoBRITCgt1cHNpZGVfZG93bhgGIAEoCCI7CgpDcm9wUmVzdWx0Ei0KBWNy",
-            "b3BzGAEgAygLMh4uY29vcmRpbmF0b3IucGF5bG9hZC52MS5UZW5zb3IioAEK",
-            "FFNlbGVjdENyb3BzT3BlcmF0aW9uEi0KBWNyb3BzGAEgAygLMh4uY29vcmRp",
-            "bmF0b3IucGF5bG9hZC52MS5UZW5zb3ISEQoJbWF4X2NvdW50GAIgASgFEhQK",
-            "DGFzcGVjdF9yYXRpbxgDIAEoAhIRCgljdXRfcmF0aW8YBCABKAISDgoGaGVp",
-            "Z2h0GAUgASgFEg0KBXdpZHRoGAYgASgFIkIKEVNlbGVjdENyb3BzUmVzdWx0",
-            "Ei0KBWNyb3BzGAEgAygLMh4uY29vcmRpbmF0b3IucGF5bG9hZC52MS5UZW5z",
-            "b3IieQoNVm90ZU9wZXJhdGlvbhIuCgZzY29yZXMYASADKAsyHi5jb29yZGlu",
-            "YXRvci5wYXlsb2FkLnYxLlRlbnNvchITCgtjbGFzc19pbmRleBgCIAEoBRIR",
-            "Cgl0aHJlc2hvbGQYAyABKAISEAoIbWFqb3JpdHkYBCABKAIiQQoKVm90ZVJl",
-            "c3VsdBILCgN3b24YASABKAgSEQoJeWVzX2NvdW50GAIgASgFEhMKC3ZvdGVy",
-            "X2NvdW50GAMgASgFIlEKEFVwc2NhbGVPcGVyYXRpb24SLQoFaW1hZ2UYASAB",
-            "KAsyHi5jb29yZGluYXRvci5wYXlsb2FkLnYxLlRlbnNvchIOCgZmYWN0b3IY",
-            "AiABKAIiPgoNVXBzY2FsZVJlc3VsdBItCgVpbWFnZRgBIAEoCzIeLmNvb3Jk",
-            "aW5hdG9yLnBheWxvYWQudjEuVGVuc29yIncKEEVuaGFuY2VPcGVyYXRpb24S",
+            "IAEoBRITCgt1cHNpZGVfZG93bhgGIAEoCBIUCgxzYW1wbGVfY291bnQYByAB",
+            "KAUiOwoKQ3JvcFJlc3VsdBItCgVjcm9wcxgBIAMoCzIeLmNvb3JkaW5hdG9y",
+            "LnBheWxvYWQudjEuVGVuc29yIqABChRTZWxlY3RDcm9wc09wZXJhdGlvbhIt",
+            "CgVjcm9wcxgBIAMoCzIeLmNvb3JkaW5hdG9yLnBheWxvYWQudjEuVGVuc29y",
+            "EhEKCW1heF9jb3VudBgCIAEoBRIUCgxhc3BlY3RfcmF0aW8YAyABKAISEQoJ",
+            "Y3V0X3JhdGlvGAQgASgCEg4KBmhlaWdodBgFIAEoBRINCgV3aWR0aBgGIAEo",
+            "BSJCChFTZWxlY3RDcm9wc1Jlc3VsdBItCgVjcm9wcxgBIAMoCzIeLmNvb3Jk",
+            "aW5hdG9yLnBheWxvYWQudjEuVGVuc29yInkKDVZvdGVPcGVyYXRpb24SLgoG",
+            "c2NvcmVzGAEgAygLMh4uY29vcmRpbmF0b3IucGF5bG9hZC52MS5UZW5zb3IS",
+            "EwoLY2xhc3NfaW5kZXgYAiABKAUSEQoJdGhyZXNob2xkGAMgASgCEhAKCG1h",
+            "am9yaXR5GAQgASgCIkEKClZvdGVSZXN1bHQSCwoDd29uGAEgASgIEhEKCXll",
+            "c19jb3VudBgCIAEoBRITCgt2b3Rlcl9jb3VudBgDIAEoBSJRChBVcHNjYWxl",
+            "T3BlcmF0aW9uEi0KBWltYWdlGAEgASgLMh4uY29vcmRpbmF0b3IucGF5bG9h",
+            "ZC52MS5UZW5zb3ISDgoGZmFjdG9yGAIgASgCIj4KDVVwc2NhbGVSZXN1bHQS",
             "LQoFaW1hZ2UYASABKAsyHi5jb29yZGluYXRvci5wYXlsb2FkLnYxLlRlbnNv",
-            "chIQCghjb250cmFzdBgCIAEoAhIRCglzaGFycG5lc3MYAyABKAISDwoHZGVu",
-            "b2lzZRgEIAEoBSI+Cg1FbmhhbmNlUmVzdWx0Ei0KBWltYWdlGAEgASgLMh4u",
-            "Y29vcmRpbmF0b3IucGF5bG9hZC52MS5UZW5zb3IitgEKEUFubm90YXRlT3Bl",
-            "cmF0aW9uEi0KBWltYWdlGAEgASgLMh4uY29vcmRpbmF0b3IucGF5bG9hZC52",
-            "MS5UZW5zb3ISNgoHcmVnaW9ucxgCIAMoCzIlLmNvb3JkaW5hdG9yLnBvc3Rw",
-            "cm9jZXNzaW5nLnYxLlJlZ2lvbhINCgV0ZXh0cxgDIAMoCRITCgtjb25maWRl",
-            "bmNlcxgEIAMoAhIWCg5sb3dfY29uZmlkZW5jZRgFIAEoAiI/Cg5Bbm5vdGF0",
-            "ZVJlc3VsdBItCgVpbWFnZRgBIAEoCzIeLmNvb3JkaW5hdG9yLnBheWxvYWQu",
-            "djEuVGVuc29yIqABChVDb2xsZWN0TGluZXNPcGVyYXRpb24SNgoHcmVnaW9u",
-            "cxgBIAMoCzIlLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlJlZ2lv",
-            "bhINCgV0ZXh0cxgCIAMoCRITCgtjb25maWRlbmNlcxgDIAMoAhIWCg5taW5f",
-            "Y29uZmlkZW5jZRgEIAEoAhITCgt1cHNpZGVfZG93bhgFIAEoCCJaChJDb2xs",
-            "ZWN0TGluZXNSZXN1bHQSNgoFbGluZXMYASADKAsyJy5jb29yZGluYXRvci5w",
-            "b3N0cHJvY2Vzc2luZy52MS5UZXh0TGluZRIMCgR0ZXh0GAIgASgJIpMBCg9F",
-            "bmNvZGVPcGVyYXRpb24SLQoFaW1hZ2UYASABKAsyHi5jb29yZGluYXRvci5w",
-            "YXlsb2FkLnYxLlRlbnNvchJACgxpbWFnZV9mb3JtYXQYAiABKA4yKi5jb29y",
-            "ZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5JbWFnZUZvcm1hdBIPCgdxdWFs",
-            "aXR5GAMgASgFIjsKDEVuY29kZVJlc3VsdBIrCgRmaWxlGAEgASgLMh0uY29v",
-            "cmRpbmF0b3IucGF5bG9hZC52MS5EYXR1bSLACQogUG9zdFBvc3Rwcm9jZXNz",
-            "aW5nRXhlY3V0ZVJlcXVlc3QSPAoEZWNobxgBIAEoCzIsLmNvb3JkaW5hdG9y",
-            "LnBvc3Rwcm9jZXNzaW5nLnYxLkVjaG9PcGVyYXRpb25IABJACgZkZWNvZGUY",
-            "AiABKAsyLi5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5EZWNvZGVP",
-            "cGVyYXRpb25IABJACgZyZXNpemUYAyABKAsyLi5jb29yZGluYXRvci5wb3N0",
-            "cHJvY2Vzc2luZy52MS5SZXNpemVPcGVyYXRpb25IABJACgZyb3RhdGUYBCAB",
-            "KAsyLi5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Sb3RhdGVPcGVy",
-            "YXRpb25IABJGCglub3JtYWxpemUYBSABKAsyMS5jb29yZGluYXRvci5wb3N0",
-            "cHJvY2Vzc2luZy52MS5Ob3JtYWxpemVPcGVyYXRpb25IABJCCgdzb2Z0bWF4",
-            "GAYgASgLMi8uY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuU29mdG1h",
-            "eE9wZXJhdGlvbkgAEj0KBXRvcF9rGAcgASgLMiwuY29vcmRpbmF0b3IucG9z",
-            "dHByb2Nlc3NpbmcudjEuVG9wS09wZXJhdGlvbkgAEkcKCmN0Y19kZWNvZGUY",
-            "CCABKAsyMS5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5DdGNEZWNv",
-            "ZGVPcGVyYXRpb25IABJPCg5kZXRlY3RfcmVnaW9ucxgJIAEoCzI1LmNvb3Jk",
-            "aW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkRldGVjdFJlZ2lvbnNPcGVyYXRp",
-            "b25IABI8CgRjcm9wGAogASgLMiwuY29vcmRpbmF0b3IucG9zdHByb2Nlc3Np",
-            "bmcudjEuQ3JvcE9wZXJhdGlvbkgAEksKDHNlbGVjdF9jcm9wcxgLIAEoCzIz",
-            "LmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlNlbGVjdENyb3BzT3Bl",
-            "cmF0aW9uSAASPAoEdm90ZRgMIAEoCzIsLmNvb3JkaW5hdG9yLnBvc3Rwcm9j",
-            "ZXNzaW5nLnYxLlZvdGVPcGVyYXRpb25IABJCCgd1cHNjYWxlGA0gASgLMi8u",
-            "Y29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuVXBzY2FsZU9wZXJhdGlv",
-            "bkgAEkIKB2VuaGFuY2UYDiABKAsyLy5jb29yZGluYXRvci5wb3N0cHJvY2Vz",
-            "c2luZy52MS5FbmhhbmNlT3BlcmF0aW9uSAASRAoIYW5ub3RhdGUYDyABKAsy",
-            "MC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Bbm5vdGF0ZU9wZXJh",
-            "dGlvbkgAEk0KDWNvbGxlY3RfbGluZXMYECABKAsyNC5jb29yZGluYXRvci5w",
-            "b3N0cHJvY2Vzc2luZy52MS5Db2xsZWN0TGluZXNPcGVyYXRpb25IABJACgZl",
-            "bmNvZGUYESABKAsyLi5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5F",
-            "bmNvZGVPcGVyYXRpb25IAEILCglvcGVyYXRpb24iuQkKIVBvc3RQb3N0cHJv",
-            "Y2Vzc2luZ0V4ZWN1dGVSZXNwb25zZRI5CgRlY2hvGAEgASgLMikuY29vcmRp",
-            "bmF0b3IucG9zdHByb2Nlc3NpbmcudjEuRWNob1Jlc3VsdEgAEj0KBmRlY29k",
-            "ZRgCIAEoCzIrLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkRlY29k",
-            "ZVJlc3VsdEgAEj0KBnJlc2l6ZRgDIAEoCzIrLmNvb3JkaW5hdG9yLnBvc3Rw",
-            "cm9jZXNzaW5nLnYxLlJlc2l6ZVJlc3VsdEgAEj0KBnJvdGF0ZRgEIAEoCzIr",
-            "LmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlJvdGF0ZVJlc3VsdEgA",
-            "EkMKCW5vcm1hbGl6ZRgFIAEoCzIuLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNz",
-            "aW5nLnYxLk5vcm1hbGl6ZVJlc3VsdEgAEj8KB3NvZnRtYXgYBiABKAsyLC5j",
-            "b29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Tb2Z0bWF4UmVzdWx0SAAS",
-            "OgoFdG9wX2sYByABKAsyKS5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52",
-            "MS5Ub3BLUmVzdWx0SAASRAoKY3RjX2RlY29kZRgIIAEoCzIuLmNvb3JkaW5h",
-            "dG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkN0Y0RlY29kZVJlc3VsdEgAEkwKDmRl",
-            "dGVjdF9yZWdpb25zGAkgASgLMjIuY29vcmRpbmF0b3IucG9zdHByb2Nlc3Np",
-            "bmcudjEuRGV0ZWN0UmVnaW9uc1Jlc3VsdEgAEjkKBGNyb3AYCiABKAsyKS5j",
-            "b29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Dcm9wUmVzdWx0SAASSAoM",
-            "c2VsZWN0X2Nyb3BzGAsgASgLMjAuY29vcmRpbmF0b3IucG9zdHByb2Nlc3Np",
-            "bmcudjEuU2VsZWN0Q3JvcHNSZXN1bHRIABI5CgR2b3RlGAwgASgLMikuY29v",
-            "cmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuVm90ZVJlc3VsdEgAEj8KB3Vw",
-            "c2NhbGUYDSABKAsyLC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5V",
-            "cHNjYWxlUmVzdWx0SAASPwoHZW5oYW5jZRgOIAEoCzIsLmNvb3JkaW5hdG9y",
-            "LnBvc3Rwcm9jZXNzaW5nLnYxLkVuaGFuY2VSZXN1bHRIABJBCghhbm5vdGF0",
-            "ZRgPIAEoCzItLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkFubm90",
-            "YXRlUmVzdWx0SAASSgoNY29sbGVjdF9saW5lcxgQIAEoCzIxLmNvb3JkaW5h",
-            "dG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkNvbGxlY3RMaW5lc1Jlc3VsdEgAEj0K",
-            "BmVuY29kZRgRIAEoCzIrLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYx",
-            "LkVuY29kZVJlc3VsdEgAEiwKCWNvbXB1dGluZxgeIAEoCzIZLmdvb2dsZS5w",
-            "cm90b2J1Zi5EdXJhdGlvbkIICgZyZXN1bHQiJgokR2V0UG9zdHByb2Nlc3Np",
-            "bmdDYXBhYmlsaXRpZXNSZXF1ZXN0Io4BCg1PcGVyYXRpb25JbmZvEgwKBG5h",
-            "bWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSQAoKcGFyYW1ldGVycxgD",
-            "IAMoCzIsLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlBhcmFtZXRl",
-            "ckluZm8SGAoQcmVzdWx0X3R5cGVfbmFtZRgEIAEoCSJFCg1QYXJhbWV0ZXJJ",
-            "bmZvEgwKBG5hbWUYASABKAkSEQoJdHlwZV9uYW1lGAIgASgJEhMKC2Rlc2Ny",
-            "aXB0aW9uGAMgASgJIpYBCiVHZXRQb3N0cHJvY2Vzc2luZ0NhcGFiaWxpdGll",
-            "c1Jlc3BvbnNlEkAKCm9wZXJhdGlvbnMYASADKAsyLC5jb29yZGluYXRvci5w",
-            "b3N0cHJvY2Vzc2luZy52MS5PcGVyYXRpb25JbmZvEhIKCm1heF9waXhlbHMY",
-            "AiABKAMSFwoPbWF4X2ltYWdlX2J5dGVzGAMgASgDKrMBCg1JbnRlcnBvbGF0",
-            "aW9uEh0KGUlOVEVSUE9MQVRJT05fVU5TUEVDSUZJRUQQABIZChVJTlRFUlBP",
-            "TEFUSU9OX05FQVJFU1QQARIaChZJTlRFUlBPTEFUSU9OX0JJTElORUFSEAIS",
-            "GQoVSU5URVJQT0xBVElPTl9CSUNVQklDEAMSFgoSSU5URVJQT0xBVElPTl9B",
-            "UkVBEAQSGQoVSU5URVJQT0xBVElPTl9MQU5DWk9TEAUqXQoMVGVuc29yTGF5",
-            "b3V0Eh0KGVRFTlNPUl9MQVlPVVRfVU5TUEVDSUZJRUQQABIWChJURU5TT1Jf",
-            "TEFZT1VUX05DSFcQARIWChJURU5TT1JfTEFZT1VUX05IV0MQAipbCgxDaGFu",
-            "bmVsT3JkZXISHQoZQ0hBTk5FTF9PUkRFUl9VTlNQRUNJRklFRBAAEhUKEUNI",
-            "QU5ORUxfT1JERVJfUkdCEAESFQoRQ0hBTk5FTF9PUkRFUl9CR1IQAipvCgtJ",
-            "bWFnZUZvcm1hdBIcChhJTUFHRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIUChBJ",
-            "TUFHRV9GT1JNQVRfUE5HEAESFQoRSU1BR0VfRk9STUFUX0pQRUcQAhIVChFJ",
-            "TUFHRV9GT1JNQVRfV0VCUBADMu8CChVQb3N0cHJvY2Vzc2luZ1NlcnZpY2US",
-            "rwEKHUdldFBvc3Rwcm9jZXNzaW5nQ2FwYWJpbGl0aWVzEkMuY29vcmRpbmF0",
-            "b3IucG9zdHByb2Nlc3NpbmcudjEuR2V0UG9zdHByb2Nlc3NpbmdDYXBhYmls",
-            "aXRpZXNSZXF1ZXN0GkQuY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEu",
-            "R2V0UG9zdHByb2Nlc3NpbmdDYXBhYmlsaXRpZXNSZXNwb25zZSIDkAIBEqMB",
-            "ChlQb3N0UG9zdHByb2Nlc3NpbmdFeGVjdXRlEj8uY29vcmRpbmF0b3IucG9z",
-            "dHByb2Nlc3NpbmcudjEuUG9zdFBvc3Rwcm9jZXNzaW5nRXhlY3V0ZVJlcXVl",
-            "c3QaQC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Qb3N0UG9zdHBy",
-            "b2Nlc3NpbmdFeGVjdXRlUmVzcG9uc2UiA5ACAUJ1CiFjb20uY29vcmRpbmF0",
-            "b3IucG9zdHByb2Nlc3NpbmcudjFQAVouY29vcmRpbmF0b3IvcG9zdHByb2Nl",
-            "c3NpbmcvdjE7cG9zdHByb2Nlc3Npbmd2MaoCHUNvb3JkaW5hdG9yLlBvc3Rw",
-            "cm9jZXNzaW5nLlYxYgZwcm90bzM="));
+            "ciJ3ChBFbmhhbmNlT3BlcmF0aW9uEi0KBWltYWdlGAEgASgLMh4uY29vcmRp",
+            "bmF0b3IucGF5bG9hZC52MS5UZW5zb3ISEAoIY29udHJhc3QYAiABKAISEQoJ",
+            "c2hhcnBuZXNzGAMgASgCEg8KB2Rlbm9pc2UYBCABKAUiPgoNRW5oYW5jZVJl",
+            "c3VsdBItCgVpbWFnZRgBIAEoCzIeLmNvb3JkaW5hdG9yLnBheWxvYWQudjEu",
+            "VGVuc29yIrYBChFBbm5vdGF0ZU9wZXJhdGlvbhItCgVpbWFnZRgBIAEoCzIe",
+            "LmNvb3JkaW5hdG9yLnBheWxvYWQudjEuVGVuc29yEjYKB3JlZ2lvbnMYAiAD",
+            "KAsyJS5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5SZWdpb24SDQoF",
+            "dGV4dHMYAyADKAkSEwoLY29uZmlkZW5jZXMYBCADKAISFgoObG93X2NvbmZp",
+            "ZGVuY2UYBSABKAIiPwoOQW5ub3RhdGVSZXN1bHQSLQoFaW1hZ2UYASABKAsy",
+            "Hi5jb29yZGluYXRvci5wYXlsb2FkLnYxLlRlbnNvciKgAQoVQ29sbGVjdExp",
+            "bmVzT3BlcmF0aW9uEjYKB3JlZ2lvbnMYASADKAsyJS5jb29yZGluYXRvci5w",
+            "b3N0cHJvY2Vzc2luZy52MS5SZWdpb24SDQoFdGV4dHMYAiADKAkSEwoLY29u",
+            "ZmlkZW5jZXMYAyADKAISFgoObWluX2NvbmZpZGVuY2UYBCABKAISEwoLdXBz",
+            "aWRlX2Rvd24YBSABKAgiWgoSQ29sbGVjdExpbmVzUmVzdWx0EjYKBWxpbmVz",
+            "GAEgAygLMicuY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuVGV4dExp",
+            "bmUSDAoEdGV4dBgCIAEoCSKTAQoPRW5jb2RlT3BlcmF0aW9uEi0KBWltYWdl",
+            "GAEgASgLMh4uY29vcmRpbmF0b3IucGF5bG9hZC52MS5UZW5zb3ISQAoMaW1h",
+            "Z2VfZm9ybWF0GAIgASgOMiouY29vcmRpbmF0b3IucG9zdHByb2Nlc3Npbmcu",
+            "djEuSW1hZ2VGb3JtYXQSDwoHcXVhbGl0eRgDIAEoBSI7CgxFbmNvZGVSZXN1",
+            "bHQSKwoEZmlsZRgBIAEoCzIdLmNvb3JkaW5hdG9yLnBheWxvYWQudjEuRGF0",
+            "dW0iwAkKIFBvc3RQb3N0cHJvY2Vzc2luZ0V4ZWN1dGVSZXF1ZXN0EjwKBGVj",
+            "aG8YASABKAsyLC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5FY2hv",
+            "T3BlcmF0aW9uSAASQAoGZGVjb2RlGAIgASgLMi4uY29vcmRpbmF0b3IucG9z",
+            "dHByb2Nlc3NpbmcudjEuRGVjb2RlT3BlcmF0aW9uSAASQAoGcmVzaXplGAMg",
+            "ASgLMi4uY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuUmVzaXplT3Bl",
+            "cmF0aW9uSAASQAoGcm90YXRlGAQgASgLMi4uY29vcmRpbmF0b3IucG9zdHBy",
+            "b2Nlc3NpbmcudjEuUm90YXRlT3BlcmF0aW9uSAASRgoJbm9ybWFsaXplGAUg",
+            "ASgLMjEuY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuTm9ybWFsaXpl",
+            "T3BlcmF0aW9uSAASQgoHc29mdG1heBgGIAEoCzIvLmNvb3JkaW5hdG9yLnBv",
+            "c3Rwcm9jZXNzaW5nLnYxLlNvZnRtYXhPcGVyYXRpb25IABI9CgV0b3BfaxgH",
+            "IAEoCzIsLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlRvcEtPcGVy",
+            "YXRpb25IABJHCgpjdGNfZGVjb2RlGAggASgLMjEuY29vcmRpbmF0b3IucG9z",
+            "dHByb2Nlc3NpbmcudjEuQ3RjRGVjb2RlT3BlcmF0aW9uSAASTwoOZGV0ZWN0",
+            "X3JlZ2lvbnMYCSABKAsyNS5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52",
+            "MS5EZXRlY3RSZWdpb25zT3BlcmF0aW9uSAASPAoEY3JvcBgKIAEoCzIsLmNv",
+            "b3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkNyb3BPcGVyYXRpb25IABJL",
+            "CgxzZWxlY3RfY3JvcHMYCyABKAsyMy5jb29yZGluYXRvci5wb3N0cHJvY2Vz",
+            "c2luZy52MS5TZWxlY3RDcm9wc09wZXJhdGlvbkgAEjwKBHZvdGUYDCABKAsy",
+            "LC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Wb3RlT3BlcmF0aW9u",
+            "SAASQgoHdXBzY2FsZRgNIAEoCzIvLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNz",
+            "aW5nLnYxLlVwc2NhbGVPcGVyYXRpb25IABJCCgdlbmhhbmNlGA4gASgLMi8u",
+            "Y29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuRW5oYW5jZU9wZXJhdGlv",
+            "bkgAEkQKCGFubm90YXRlGA8gASgLMjAuY29vcmRpbmF0b3IucG9zdHByb2Nl",
+            "c3NpbmcudjEuQW5ub3RhdGVPcGVyYXRpb25IABJNCg1jb2xsZWN0X2xpbmVz",
+            "GBAgASgLMjQuY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuQ29sbGVj",
+            "dExpbmVzT3BlcmF0aW9uSAASQAoGZW5jb2RlGBEgASgLMi4uY29vcmRpbmF0",
+            "b3IucG9zdHByb2Nlc3NpbmcudjEuRW5jb2RlT3BlcmF0aW9uSABCCwoJb3Bl",
+            "cmF0aW9uIrkJCiFQb3N0UG9zdHByb2Nlc3NpbmdFeGVjdXRlUmVzcG9uc2US",
+            "OQoEZWNobxgBIAEoCzIpLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYx",
+            "LkVjaG9SZXN1bHRIABI9CgZkZWNvZGUYAiABKAsyKy5jb29yZGluYXRvci5w",
+            "b3N0cHJvY2Vzc2luZy52MS5EZWNvZGVSZXN1bHRIABI9CgZyZXNpemUYAyAB",
+            "KAsyKy5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5SZXNpemVSZXN1",
+            "bHRIABI9CgZyb3RhdGUYBCABKAsyKy5jb29yZGluYXRvci5wb3N0cHJvY2Vz",
+            "c2luZy52MS5Sb3RhdGVSZXN1bHRIABJDCglub3JtYWxpemUYBSABKAsyLi5j",
+            "b29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Ob3JtYWxpemVSZXN1bHRI",
+            "ABI/Cgdzb2Z0bWF4GAYgASgLMiwuY29vcmRpbmF0b3IucG9zdHByb2Nlc3Np",
+            "bmcudjEuU29mdG1heFJlc3VsdEgAEjoKBXRvcF9rGAcgASgLMikuY29vcmRp",
+            "bmF0b3IucG9zdHByb2Nlc3NpbmcudjEuVG9wS1Jlc3VsdEgAEkQKCmN0Y19k",
+            "ZWNvZGUYCCABKAsyLi5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5D",
+            "dGNEZWNvZGVSZXN1bHRIABJMCg5kZXRlY3RfcmVnaW9ucxgJIAEoCzIyLmNv",
+            "b3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkRldGVjdFJlZ2lvbnNSZXN1",
+            "bHRIABI5CgRjcm9wGAogASgLMikuY29vcmRpbmF0b3IucG9zdHByb2Nlc3Np",
+            "bmcudjEuQ3JvcFJlc3VsdEgAEkgKDHNlbGVjdF9jcm9wcxgLIAEoCzIwLmNv",
+            "b3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlNlbGVjdENyb3BzUmVzdWx0",
+            "SAASOQoEdm90ZRgMIAEoCzIpLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5n",
+            "LnYxLlZvdGVSZXN1bHRIABI/Cgd1cHNjYWxlGA0gASgLMiwuY29vcmRpbmF0",
+            "b3IucG9zdHByb2Nlc3NpbmcudjEuVXBzY2FsZVJlc3VsdEgAEj8KB2VuaGFu",
+            "Y2UYDiABKAsyLC5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5Fbmhh",
+            "bmNlUmVzdWx0SAASQQoIYW5ub3RhdGUYDyABKAsyLS5jb29yZGluYXRvci5w",
+            "b3N0cHJvY2Vzc2luZy52MS5Bbm5vdGF0ZVJlc3VsdEgAEkoKDWNvbGxlY3Rf",
+            "bGluZXMYECABKAsyMS5jb29yZGluYXRvci5wb3N0cHJvY2Vzc2luZy52MS5D",
+            "b2xsZWN0TGluZXNSZXN1bHRIABI9CgZlbmNvZGUYESABKAsyKy5jb29yZGlu",
+            "YXRvci5wb3N0cHJvY2Vzc2luZy52MS5FbmNvZGVSZXN1bHRIABIsCgljb21w",
+            "dXRpbmcYHiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCAoGcmVz",
+            "dWx0IiYKJEdldFBvc3Rwcm9jZXNzaW5nQ2FwYWJpbGl0aWVzUmVxdWVzdCKO",
+            "AQoNT3BlcmF0aW9uSW5mbxIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9u",
+            "GAIgASgJEkAKCnBhcmFtZXRlcnMYAyADKAsyLC5jb29yZGluYXRvci5wb3N0",
+            "cHJvY2Vzc2luZy52MS5QYXJhbWV0ZXJJbmZvEhgKEHJlc3VsdF90eXBlX25h",
+            "bWUYBCABKAkiRQoNUGFyYW1ldGVySW5mbxIMCgRuYW1lGAEgASgJEhEKCXR5",
+            "cGVfbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCSKWAQolR2V0UG9z",
+            "dHByb2Nlc3NpbmdDYXBhYmlsaXRpZXNSZXNwb25zZRJACgpvcGVyYXRpb25z",
+            "GAEgAygLMiwuY29vcmRpbmF0b3IucG9zdHByb2Nlc3NpbmcudjEuT3BlcmF0",
+            "aW9uSW5mbxISCgptYXhfcGl4ZWxzGAIgASgDEhcKD21heF9pbWFnZV9ieXRl",
+            "cxgDIAEoAyqzAQoNSW50ZXJwb2xhdGlvbhIdChlJTlRFUlBPTEFUSU9OX1VO",
+            "U1BFQ0lGSUVEEAASGQoVSU5URVJQT0xBVElPTl9ORUFSRVNUEAESGgoWSU5U",
+            "RVJQT0xBVElPTl9CSUxJTkVBUhACEhkKFUlOVEVSUE9MQVRJT05fQklDVUJJ",
+            "QxADEhYKEklOVEVSUE9MQVRJT05fQVJFQRAEEhkKFUlOVEVSUE9MQVRJT05f",
+            "TEFOQ1pPUxAFKl0KDFRlbnNvckxheW91dBIdChlURU5TT1JfTEFZT1VUX1VO",
+            "U1BFQ0lGSUVEEAASFgoSVEVOU09SX0xBWU9VVF9OQ0hXEAESFgoSVEVOU09S",
+            "X0xBWU9VVF9OSFdDEAIqWwoMQ2hhbm5lbE9yZGVyEh0KGUNIQU5ORUxfT1JE",
+            "RVJfVU5TUEVDSUZJRUQQABIVChFDSEFOTkVMX09SREVSX1JHQhABEhUKEUNI",
+            "QU5ORUxfT1JERVJfQkdSEAIqbwoLSW1hZ2VGb3JtYXQSHAoYSU1BR0VfRk9S",
+            "TUFUX1VOU1BFQ0lGSUVEEAASFAoQSU1BR0VfRk9STUFUX1BORxABEhUKEUlN",
+            "QUdFX0ZPUk1BVF9KUEVHEAISFQoRSU1BR0VfRk9STUFUX1dFQlAQAzLvAgoV",
+            "UG9zdHByb2Nlc3NpbmdTZXJ2aWNlEq8BCh1HZXRQb3N0cHJvY2Vzc2luZ0Nh",
+            "cGFiaWxpdGllcxJDLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkdl",
+            "dFBvc3Rwcm9jZXNzaW5nQ2FwYWJpbGl0aWVzUmVxdWVzdBpELmNvb3JkaW5h",
+            "dG9yLnBvc3Rwcm9jZXNzaW5nLnYxLkdldFBvc3Rwcm9jZXNzaW5nQ2FwYWJp",
+            "bGl0aWVzUmVzcG9uc2UiA5ACARKjAQoZUG9zdFBvc3Rwcm9jZXNzaW5nRXhl",
+            "Y3V0ZRI/LmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxLlBvc3RQb3N0",
+            "cHJvY2Vzc2luZ0V4ZWN1dGVSZXF1ZXN0GkAuY29vcmRpbmF0b3IucG9zdHBy",
+            "b2Nlc3NpbmcudjEuUG9zdFBvc3Rwcm9jZXNzaW5nRXhlY3V0ZVJlc3BvbnNl",
+            "IgOQAgFCdQohY29tLmNvb3JkaW5hdG9yLnBvc3Rwcm9jZXNzaW5nLnYxUAFa",
+            "LmNvb3JkaW5hdG9yL3Bvc3Rwcm9jZXNzaW5nL3YxO3Bvc3Rwcm9jZXNzaW5n",
+            "djGqAh1Db29yZGluYXRvci5Qb3N0cHJvY2Vzc2luZy5WMWIGcHJvdG8z"));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Coordinator.Payload.V1.PayloadReflection.Descriptor, global::Google.Protobuf.WellKnownTypes.DurationReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Coordinator.Postprocessing.V1.Interpolation), typeof(global::Coordinator.Postprocessing.V1.TensorLayout), typeof(global::Coordinator.Postprocessing.V1.ChannelOrder), typeof(global::Coordinator.Postprocessing.V1.ImageFormat), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -227,7 +227,7 @@ namespace Coordinator.Postprocessing.V1 {
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.CtcDecodeResult), global::Coordinator.Postprocessing.V1.CtcDecodeResult.Parser, new[]{ "Texts", "Confidences" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.DetectRegionsOperation), global::Coordinator.Postprocessing.V1.DetectRegionsOperation.Parser, new[]{ "ProbabilityMap", "PixelThreshold", "RegionThreshold", "UnclipRatio", "MinSide", "ScaleX", "ScaleY", "MaxRegions" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.DetectRegionsResult), global::Coordinator.Postprocessing.V1.DetectRegionsResult.Parser, new[]{ "Regions" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.CropOperation), global::Coordinator.Postprocessing.V1.CropOperation.Parser, new[]{ "Image", "Regions", "Height", "WidthMultiple", "MaxWidth", "UpsideDown" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.CropOperation), global::Coordinator.Postprocessing.V1.CropOperation.Parser, new[]{ "Image", "Regions", "Height", "WidthMultiple", "MaxWidth", "UpsideDown", "SampleCount" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.CropResult), global::Coordinator.Postprocessing.V1.CropResult.Parser, new[]{ "Crops" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.SelectCropsOperation), global::Coordinator.Postprocessing.V1.SelectCropsOperation.Parser, new[]{ "Crops", "MaxCount", "AspectRatio", "CutRatio", "Height", "Width" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Postprocessing.V1.SelectCropsResult), global::Coordinator.Postprocessing.V1.SelectCropsResult.Parser, new[]{ "Crops" }, null, null, null, null),
@@ -6503,6 +6503,7 @@ namespace Coordinator.Postprocessing.V1 {
       widthMultiple_ = other.widthMultiple_;
       maxWidth_ = other.maxWidth_;
       upsideDown_ = other.upsideDown_;
+      sampleCount_ = other.sampleCount_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -6601,6 +6602,21 @@ namespace Coordinator.Postprocessing.V1 {
       }
     }
 
+    /// <summary>Field number for the "sample_count" field.</summary>
+    public const int SampleCountFieldNumber = 7;
+    private int sampleCount_;
+    /// <summary>
+    /// Only so many regions, those whose shape is nearest to 5:1, in their order; 0 = all.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int SampleCount {
+      get { return sampleCount_; }
+      set {
+        sampleCount_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -6622,6 +6638,7 @@ namespace Coordinator.Postprocessing.V1 {
       if (WidthMultiple != other.WidthMultiple) return false;
       if (MaxWidth != other.MaxWidth) return false;
       if (UpsideDown != other.UpsideDown) return false;
+      if (SampleCount != other.SampleCount) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -6635,6 +6652,7 @@ namespace Coordinator.Postprocessing.V1 {
       if (WidthMultiple != 0) hash ^= WidthMultiple.GetHashCode();
       if (MaxWidth != 0) hash ^= MaxWidth.GetHashCode();
       if (UpsideDown != false) hash ^= UpsideDown.GetHashCode();
+      if (SampleCount != 0) hash ^= SampleCount.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -6674,6 +6692,10 @@ namespace Coordinator.Postprocessing.V1 {
         output.WriteRawTag(48);
         output.WriteBool(UpsideDown);
       }
+      if (SampleCount != 0) {
+        output.WriteRawTag(56);
+        output.WriteInt32(SampleCount);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -6705,6 +6727,10 @@ namespace Coordinator.Postprocessing.V1 {
         output.WriteRawTag(48);
         output.WriteBool(UpsideDown);
       }
+      if (SampleCount != 0) {
+        output.WriteRawTag(56);
+        output.WriteInt32(SampleCount);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -6730,6 +6756,9 @@ namespace Coordinator.Postprocessing.V1 {
       }
       if (UpsideDown != false) {
         size += 1 + 1;
+      }
+      if (SampleCount != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeInt32Size(SampleCount);
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -6761,6 +6790,9 @@ namespace Coordinator.Postprocessing.V1 {
       }
       if (other.UpsideDown != false) {
         UpsideDown = other.UpsideDown;
+      }
+      if (other.SampleCount != 0) {
+        SampleCount = other.SampleCount;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -6808,6 +6840,10 @@ namespace Coordinator.Postprocessing.V1 {
             UpsideDown = input.ReadBool();
             break;
           }
+          case 56: {
+            SampleCount = input.ReadInt32();
+            break;
+          }
         }
       }
     #endif
@@ -6852,6 +6888,10 @@ namespace Coordinator.Postprocessing.V1 {
           }
           case 48: {
             UpsideDown = input.ReadBool();
+            break;
+          }
+          case 56: {
+            SampleCount = input.ReadInt32();
             break;
           }
         }
@@ -6915,7 +6955,7 @@ namespace Coordinator.Postprocessing.V1 {
         = pb::FieldCodec.ForMessage(10, global::Coordinator.Payload.V1.Tensor.Parser);
     private readonly pbc::RepeatedField<global::Coordinator.Payload.V1.Tensor> crops_ = new pbc::RepeatedField<global::Coordinator.Payload.V1.Tensor>();
     /// <summary>
-    /// UINT8 [height, width, 3], one a region.
+    /// UINT8 [height, width, 3], one a region that was cut.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]

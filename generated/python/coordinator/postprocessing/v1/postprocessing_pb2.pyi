@@ -827,6 +827,7 @@ class CropOperation(_message.Message):
     WIDTH_MULTIPLE_FIELD_NUMBER: _builtins.int
     MAX_WIDTH_FIELD_NUMBER: _builtins.int
     UPSIDE_DOWN_FIELD_NUMBER: _builtins.int
+    SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
     height: _builtins.int
     """Height of each crop, in pixels; 0 = as it is."""
     width_multiple: _builtins.int
@@ -835,6 +836,8 @@ class CropOperation(_message.Message):
     """Longest crop, in pixels; longer ones are squeezed; 0 = no limit."""
     upside_down: _builtins.bool
     """True turns every crop by 180 degrees."""
+    sample_count: _builtins.int
+    """Only so many regions, those whose shape is nearest to 5:1, in their order; 0 = all."""
     @_builtins.property
     def image(self) -> _payload_pb2.Tensor:
         """UINT8 [height, width, 3]."""
@@ -852,10 +855,11 @@ class CropOperation(_message.Message):
         width_multiple: _builtins.int = ...,
         max_width: _builtins.int = ...,
         upside_down: _builtins.bool = ...,
+        sample_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "image", b"image", "max_width", b"max_width", "regions", b"regions", "upside_down", b"upside_down", "width_multiple", b"width_multiple"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "image", b"image", "max_width", b"max_width", "regions", b"regions", "sample_count", b"sample_count", "upside_down", b"upside_down", "width_multiple", b"width_multiple"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -870,7 +874,7 @@ class CropResult(_message.Message):
     CROPS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def crops(self) -> _containers.RepeatedCompositeFieldContainer[_payload_pb2.Tensor]:
-        """UINT8 [height, width, 3], one a region."""
+        """UINT8 [height, width, 3], one a region that was cut."""
 
     def __init__(
         self,
