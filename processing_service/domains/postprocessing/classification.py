@@ -8,7 +8,7 @@ import numpy as np
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.postprocessing.v1 import postprocessing_pb2 as pb
 
-from processing_service.domains.postprocessing.images import invalid_field, write_tensor
+from processing_service.domains.postprocessing.images import invalid_field, put_tensor
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
 from processing_service.wire.errors import invalid
 from processing_service.wire.tensors import name_of, to_array
@@ -37,7 +37,9 @@ def softmax(operation: pb.SoftmaxOperation, settings: PostprocessingSettings) ->
     with np.errstate(all="ignore"):  # NaN and infinity go in, NaN comes out
         powers = np.exp(values - values.max(axis=axis, keepdims=True))
         powers /= powers.sum(axis=axis, keepdims=True)
-    return pb.SoftmaxResult(tensor=write_tensor(powers, settings))
+    result = pb.SoftmaxResult()
+    put_tensor(result.tensor, powers, settings)
+    return result
 
 
 def top_k(operation: pb.TopKOperation, _: PostprocessingSettings) -> pb.TopKResult:

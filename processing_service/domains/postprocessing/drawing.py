@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from coordinator.postprocessing.v1 import postprocessing_pb2 as pb
 
-from processing_service.domains.postprocessing.images import check_size, invalid_field, read_image, write_tensor
+from processing_service.domains.postprocessing.images import check_size, invalid_field, put_tensor, read_image
 from processing_service.domains.postprocessing.regions import read_quads, size_of, turn_upright
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
 from processing_service.wire.tensors import Array
@@ -57,7 +57,9 @@ def annotate(operation: pb.AnnotateOperation, settings: PostprocessingSettings) 
         if operation.texts:
             _outline(paper, quad, colour)
             _write(paper, turn_upright(quad), operation.texts[index])
-    return pb.AnnotateResult(image=write_tensor(picture, settings))
+    result = pb.AnnotateResult()
+    put_tensor(result.image, picture, settings)
+    return result
 
 
 def _check(operation: pb.AnnotateOperation, count: int) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 from coordinator.postprocessing.v1 import postprocessing_pb2 as pb
 
-from processing_service.domains.postprocessing.images import check_size, invalid_field, read_image, write_tensor
+from processing_service.domains.postprocessing.images import check_size, invalid_field, put_tensor, read_image
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
 from processing_service.wire.tensors import Array
 
@@ -32,7 +32,9 @@ def upscale(operation: pb.UpscaleOperation, settings: PostprocessingSettings) ->
     width, height = round(image.shape[1] * factor), round(image.shape[0] * factor)
     check_size(width, height, "upscale", settings.max_pixels)
     enlarged = cv2.resize(image, (width, height), interpolation=cv2.INTER_LANCZOS4)
-    return pb.UpscaleResult(image=write_tensor(enlarged, settings))
+    result = pb.UpscaleResult()
+    put_tensor(result.image, enlarged, settings)
+    return result
 
 
 def enhance(operation: pb.EnhanceOperation, settings: PostprocessingSettings) -> pb.EnhanceResult:
@@ -53,7 +55,9 @@ def enhance(operation: pb.EnhanceOperation, settings: PostprocessingSettings) ->
     if operation.sharpness:
         blurred = cv2.GaussianBlur(image, (0, 0), _BLUR_SIGMA)
         image = cv2.addWeighted(image, 1 + operation.sharpness, blurred, -operation.sharpness, 0)
-    return pb.EnhanceResult(image=write_tensor(image, settings))
+    result = pb.EnhanceResult()
+    put_tensor(result.image, image, settings)
+    return result
 
 
 def _even_out(image: Array, clip_limit: float) -> Array:

@@ -7,7 +7,6 @@ from typing import Final
 import cv2
 import numpy as np
 from coordinator.error.v1.error_pb2 import ErrorReason
-from coordinator.payload.v1.payload_pb2 import Datum
 from coordinator.postprocessing.v1 import postprocessing_pb2 as pb
 
 from processing_service.domains.postprocessing.image_headers import ImageHeader, read_header
@@ -15,8 +14,8 @@ from processing_service.domains.postprocessing.images import (
     check_result,
     check_size,
     invalid_field,
+    put_tensor,
     read_image,
-    write_tensor,
 )
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
 from processing_service.wire.errors import CoordinatorError, invalid
@@ -38,7 +37,9 @@ def decode(operation: pb.DecodeOperation, settings: PostprocessingSettings) -> p
     image = _decode(data, header)
     if image is None or sorted(image.shape[:2]) != sorted((header.width, header.height)):
         raise _invalid_image(f"damaged {header.media_type}: it cannot be decoded to its end; send the whole file")
-    return pb.DecodeResult(image=write_tensor(image, settings), width=image.shape[1], height=image.shape[0])
+    result = pb.DecodeResult(width=image.shape[1], height=image.shape[0])
+    put_tensor(result.image, image, settings)
+    return result
 
 
 def _check_file(data: bytes, max_pixels: int, settings: PostprocessingSettings) -> ImageHeader:
@@ -109,7 +110,9 @@ def encode(operation: pb.EncodeOperation, settings: PostprocessingSettings) -> p
         )
     _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     check_result(encoded.nbytes, settings)
-    return pb.EncodeResult(file=Datum(inline_bytes=encoded.tobytes(), media_type=media_type))
+    result = pb.EncodeResult()
+    result.file.media_type, result.file.inline_bytes = media_type, encoded.tobytes()
+    return result
 
 
 def _format_of(operation: pb.EncodeOperation) -> tuple[str, str, list[int]]:

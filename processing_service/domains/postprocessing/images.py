@@ -53,6 +53,15 @@ def write_tensor(array: Array, settings: PostprocessingSettings) -> Tensor:
     return from_array(array)
 
 
+def put_tensor(place: Tensor, array: Array, settings: PostprocessingSettings) -> None:
+    """Writes the tensor of a result where it belongs; a constructor that is given one writes and parses it once more.
+
+    Raises:
+        CoordinatorError: PAYLOAD_TOO_LARGE.
+    """
+    place.CopyFrom(write_tensor(array, settings))
+
+
 def check_result(size_bytes: int, settings: PostprocessingSettings) -> None:
     """Refuses a result that no message could carry.
 

@@ -14,8 +14,8 @@ from processing_service.domains.postprocessing.images import (
     check_result,
     check_size,
     invalid_field,
+    put_tensor,
     read_image,
-    write_tensor,
 )
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
 from processing_service.wire.errors import invalid
@@ -48,9 +48,9 @@ def resize(operation: pb.ResizeOperation, settings: PostprocessingSettings) -> p
     new_width, new_height = _new_size(operation, width, height)
     check_size(new_width, new_height, "resize", settings.max_pixels)
     resized = cv2.resize(image, (new_width, new_height), interpolation=interpolation)
-    return pb.ResizeResult(
-        image=write_tensor(resized, settings), scale_x=new_width / width, scale_y=new_height / height
-    )
+    result = pb.ResizeResult(scale_x=new_width / width, scale_y=new_height / height)
+    put_tensor(result.image, resized, settings)
+    return result
 
 
 def _new_size(operation: pb.ResizeOperation, width: int, height: int) -> tuple[int, int]:
@@ -85,7 +85,9 @@ def rotate(operation: pb.RotateOperation, settings: PostprocessingSettings) -> p
         image = cv2.rotate(image, _QUARTERS[int(angle)])
     elif angle:
         image = _rotate_freely(image, angle, settings)
-    return pb.RotateResult(image=write_tensor(image, settings))
+    result = pb.RotateResult()
+    put_tensor(result.image, image, settings)
+    return result
 
 
 def _rotate_freely(image: Array, angle: float, settings: PostprocessingSettings) -> Array:
@@ -118,7 +120,9 @@ def normalize(operation: pb.NormalizeOperation, settings: PostprocessingSettings
     values -= mean / std
     if operation.tensor_layout != pb.TENSOR_LAYOUT_NHWC:
         values = values.transpose(2, 0, 1)
-    return pb.NormalizeResult(tensor=write_tensor(values[np.newaxis], settings))
+    result = pb.NormalizeResult()
+    put_tensor(result.tensor, values[np.newaxis], settings)
+    return result
 
 
 def _by_channel(field_path: str, values: list[float], default: float) -> Array:
