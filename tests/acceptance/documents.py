@@ -54,13 +54,22 @@ class Block:
         if code != self.exit_code:
             yield f"{self.place}: exit code {code}, not {self.exit_code}: {output[-2000:]}"
         elif self.shown_as == "json":
-            missing = _first_missing(list(_values(self.shown)), list(_values(output)))
-            if missing is not None:
-                yield f"{self.place}: the output does not have {json.dumps(missing)}: {output[:2000]}"
+            yield from self._faults_of_json(output)
         else:
-            for line in filter(None, map(str.strip, self.shown.splitlines())):
-                if line not in output:
+            came = " ".join(output.split())
+            for line in filter(None, (" ".join(line.split()) for line in self.shown.splitlines())):
+                if line not in came:
                     yield f"{self.place}: the output does not have {line!r}: {output[:2000]}"
+
+    def _faults_of_json(self, output: str) -> Iterator[str]:
+        try:
+            came = list(_values(output))
+        except json.JSONDecodeError:
+            yield f"{self.place}: the output is not JSON: {output[:2000]}"
+            return
+        missing = _first_missing(list(_values(self.shown)), came)
+        if missing is not None:
+            yield f"{self.place}: the output does not have {json.dumps(missing)}: {output[:2000]}"
 
 
 def blocks_of(path: Path) -> list[Block]:

@@ -22,7 +22,9 @@ from tests.acceptance.documents import ROOT, Block, blocks_of
 from tests.acceptance.processes import Server
 
 RPCS = ROOT / "docs" / "reference" / "rpcs.md"
-DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if blocks_of(path)]
+FOLDERS = ("quickstart", "howto", "reference")
+PAGES = [page for folder in FOLDERS for page in sorted((ROOT / "docs" / folder).glob("*.md"))]
+DOCUMENTS = [page for page in (ROOT / "README.md", *PAGES) if blocks_of(page)]
 SHOWN_ADDRESS = "localhost:50051"
 NOT_FOUND = 5
 
