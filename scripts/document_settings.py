@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -49,11 +50,12 @@ def _section(settings: type, prefix: str, title: str, about: str) -> Iterator[st
             inner.append((held, f"{name}.", f"`[{name}]`", text))
     yield ""
     for held, inner_prefix, inner_title, text in inner:
-        yield from _section(held, inner_prefix, inner_title, f"{text} {_about(held)}")
+        yield from _section(held, inner_prefix, inner_title, _about(held, text))
 
 
-def _about(settings: type) -> str:
-    return inspect.getdoc(settings) or ""
+def _about(settings: type, text: str) -> str:
+    own = inspect.getdoc(settings) or ""
+    return own if text in own else f"{text} {own}"
 
 
 def _row(name: str, kind: Any, declared: Field[Any], text: str) -> str:
@@ -84,7 +86,8 @@ def _default(declared: Field[Any]) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    plain = re.sub(r"\bNone\b", "no value", " ".join(text.split())).replace("|", "\\|")
+    return plain[:1].upper() + plain[1:]
 
 
 def docstrings(settings: type) -> dict[str, str]:
