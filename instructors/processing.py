@@ -93,7 +93,8 @@ class ProcessingInstructor:
             if not first:
                 raise
             return await self._repeat(first, request, call)
-        opened, live = await self._engine.submit(*beginning, holds)
+        on_leave = self._leave if request.cancel_on_disconnect and not request.background else None
+        opened, live = await self._engine.submit(*beginning, holds, on_leave)
         if live is None:
             return await self._repeat(opened.session_id, request, call)
         if not request.background:
@@ -177,7 +178,7 @@ class ProcessingInstructor:
         if not durability.stored:
             request.durability = pb.DURABILITY_NONE
         beginning, holds = await self._begin(request, definition, parameters, context, _digest_of(request), parent)
-        opened, live = await self._engine.submit(*beginning, holds)
+        opened, live = await self._engine.submit(*beginning, holds, self._leave)
         if live is None:
             return await self._repeat(opened.session_id, request, context)
         try:

@@ -115,9 +115,16 @@ class Engine(Protocol):
     """Runs sessions durably. The local one is `engine/local.py`."""
 
     async def submit(
-        self, start: SessionStart, context: SessionContext, plan: Plan, holds: Sequence[bytes] = ()
+        self,
+        start: SessionStart,
+        context: SessionContext,
+        plan: Plan,
+        holds: Sequence[bytes] = (),
+        on_leave: Callable[[Live], None] | None = None,
     ) -> tuple[Opened, Live | None]:
         """Begins a session; durable on return. A request_id that was seen before gives the first one, and no live one.
+
+        A session whose caller leaves before that runs all the same; `on_leave` is then called with it.
 
         Raises:
             CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_*.

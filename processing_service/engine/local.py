@@ -118,11 +118,21 @@ class LocalEngine:
         return len(self._lives)
 
     async def submit(
-        self, start: SessionStart, context: SessionContext, plan: Plan, holds: Sequence[bytes] = ()
+        self,
+        start: SessionStart,
+        context: SessionContext,
+        plan: Plan,
+        holds: Sequence[bytes] = (),
+        on_leave: Callable[[Live], None] | None = None,
     ) -> tuple[Opened, Live | None]:
         """Begins a session; durable on return, unless its durability says otherwise.
 
-        A request_id that was seen before gives the first session; then there is no new live one.
+        A request_id that was seen before gives the first session; then there is no new live one. A caller that leaves
+        before the start is durable does not hear of the session, but it runs: what is stored is carried out.
+
+        Args:
+            holds: digests of the artifacts that it needs.
+            on_leave: called with the session of such a caller, once it runs.
 
         Raises:
             CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_*.
@@ -135,12 +145,29 @@ class LocalEngine:
         if live.durability is not Durability.NONE:
             live.number, durable = self._store.open(start, holds)
             if live.durability is Durability.FULL:
-                opened = await durable
+                try:
+                    opened = await asyncio.shield(durable)
+                except asyncio.CancelledError:
+                    durable.add_done_callback(partial(self._start_alone, live, on_leave))
+                    raise
                 if opened.repeated:
                     return opened, None
+        self._start(live)
+        return opened, live
+
+    def _start(self, live: Live) -> None:
         self._observer.session_started(live)
         self._begin(live, Started(self._now_us()))
-        return opened, live
+
+    def _start_alone(
+        self, live: Live, on_leave: Callable[[Live], None] | None, durable: asyncio.Future[Opened]
+    ) -> None:
+        """Starts a session whose caller has left, if it came to be stored."""
+        if durable.exception() is not None or durable.result().repeated or self._draining:
+            return
+        self._start(live)
+        if on_leave is not None:
+            on_leave(live)
 
     def _begin(self, live: Live, event: Event) -> None:
         self._lives[live.state.session_id] = live

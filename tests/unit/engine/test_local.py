@@ -202,6 +202,24 @@ async def test_a_caller_that_leaves_does_not_stop_the_session(tmp_path: Path) ->
         assert await bench.end(live) is SessionState.SUCCEEDED
 
 
+async def test_a_caller_that_leaves_before_the_start_is_durable_leaves_a_session_that_runs(tmp_path: Path) -> None:
+    """What is stored is carried out, and whoever is to know of it is told."""
+    async with running(tmp_path, *CHAIN) as bench:
+        told: list[Live] = []
+        start = SessionStart("s", "", "wf", b"d" * 32, b"def", b"", now_us(), 60_000_000)
+        submitting = asyncio.ensure_future(
+            bench.engine.submit(start, context("s"), bench.plan, on_leave=told.append),
+        )
+        await asyncio.sleep(0)
+        submitting.cancel()
+        await asyncio.gather(submitting, return_exceptions=True)
+        await bench.runner.until("a#1")
+
+        assert submitting.cancelled()
+        assert [live.state.session_id for live in told] == ["s"]
+        assert await bench.end(told[0]) is SessionState.SUCCEEDED
+
+
 async def test_a_caller_gets_the_session_as_it_stands_when_its_time_is_up(tmp_path: Path) -> None:
     """And the session goes on."""
     async with running(tmp_path, *CHAIN) as bench:
