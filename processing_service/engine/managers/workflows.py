@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Workflow
@@ -13,6 +14,8 @@ from processing_service.engine.base import OperationCatalog
 from processing_service.engine.definitions import Definition, compile_definition
 from processing_service.engine.store.base import WorkflowStore
 from processing_service.wire.errors import not_found
+
+T = TypeVar("T")
 
 _COMPILED: Final = 512
 """Compiled definitions that are kept, by digest."""
@@ -30,13 +33,13 @@ class WorkflowManager:
         self._store, self._catalog, self._now_us = store, catalog, now_us
         self._compiled: OrderedDict[bytes, Definition] = OrderedDict()
         self._current: dict[tuple[str, str], Definition] = {}
+        self._changes = 0
 
     async def put(self, tenant: str, definition: Definition) -> tuple[Workflow, bool]:
         """Stores a checked definition; what is stored then, and whether its meaning changed."""
         digest = bytes.fromhex(definition.digest)
-        stored, changed = await self._store.put(tenant, definition.workflow, digest, self._now_us())
-        self._current.pop((tenant, stored.workflow_id), None)
-        return stored, changed
+        putting = self._store.put(tenant, definition.workflow, digest, self._now_us())
+        return await self._change(tenant, definition.workflow.workflow_id, putting)
 
     async def read(self, tenant: str, workflow_id: str) -> Workflow:
         """The stored definition. Raises CoordinatorError: WORKFLOW_NOT_FOUND, with the nearest workflow_id."""
@@ -49,8 +52,10 @@ class WorkflowManager:
         """The definition that a session would start with now, compiled. Raises as `read`."""
         current = self._current.get((tenant, workflow_id))
         if current is None:
+            changes = self._changes
             current = self.compiled(await self.read(tenant, workflow_id))
-            self._current[tenant, workflow_id] = current
+            if changes == self._changes:  # else it may be what was there before the change
+                self._current[tenant, workflow_id] = current
         return current
 
     def compiled(self, workflow: Workflow) -> Definition:
@@ -74,9 +79,20 @@ class WorkflowManager:
 
     async def delete(self, tenant: str, workflow_id: str) -> None:
         """Removes a definition; sessions that run keep theirs. Raises CoordinatorError: WORKFLOW_NOT_FOUND."""
-        self._current.pop((tenant, workflow_id), None)
-        if not await self._store.delete(tenant, workflow_id):
+        if not await self._change(tenant, workflow_id, self._store.delete(tenant, workflow_id)):
             raise await self._not_found(tenant, workflow_id)
+
+    async def _change(self, tenant: str, workflow_id: str, change: Coroutine[Any, Any, T]) -> T:
+        """Carries out a change and forgets what it replaces, also if the caller leaves in between."""
+
+        async def carry_out() -> T:
+            try:
+                return await change
+            finally:
+                self._changes += 1
+                self._current.pop((tenant, workflow_id), None)
+
+        return await asyncio.shield(carry_out())
 
     async def _not_found(self, tenant: str, workflow_id: str) -> Exception:
         known = await self._store.ids(tenant)

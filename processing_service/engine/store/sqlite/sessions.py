@@ -285,6 +285,8 @@ class SqliteSessions:
         finally:
             if waiting := self._waiters.get(session_id):
                 waiting.discard(future)
+                if not waiting:
+                    del self._waiters[session_id]
 
     async def read(self, session_id: str, tenant: str) -> SessionRow:
         """See SessionStore.read."""
