@@ -206,7 +206,7 @@ async def test_outputs_of_steps_can_be_followed(coordinator):
 
 
 async def test_an_ended_session_is_removed_with_its_history(many):
-    """Afterwards it is not there, the counter knows, and removing it again is NOT_FOUND; by request_id it is a repeat."""
+    """Afterwards it is not there, and the counter knows; removing it again is NOT_FOUND, or a repeat by request_id."""
     delete = many.stub.DeleteProcessingSession
     for _ in range(2):
         await delete(pb.DeleteProcessingSessionRequest(session_id="s3", request_id="r"))
