@@ -22,6 +22,7 @@ class Server:
         self._process: asyncio.subprocess.Process | None = None
         self.address = ""
         self.output: list[str] = []
+        self._reader: asyncio.Future[None] | None = None
 
     async def start(self) -> str:
         """Starts it and returns its address once it serves."""
@@ -31,6 +32,12 @@ class Server:
         )
         await asyncio.wait_for(self._until_serving(), START_S)
         return self.address
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
 
     async def _until_serving(self) -> None:
         assert self._process is not None
@@ -62,7 +69,8 @@ class Server:
         if process.returncode is None:
             process.send_signal(number)
         code = await process.wait()
-        await self._reader
+        if self._reader is not None:
+            await self._reader
         return code
 
 

@@ -1,0 +1,85 @@
+"""What a client asks before its first call, and what is not served yet."""
+
+import hashlib
+from importlib.resources import files
+
+import grpc
+import pytest
+from coordinator.processing.v1 import processing_pb2 as pb
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from processing_service.server.hosting import DOMAINS, service_name
+from processing_service.wire.errors import Code
+from processing_service.wire.listener import ListenerSettings
+from tests.coordinators import refused, serving
+
+UNSERVED = (
+    "PostWorkflowPlan",
+    "PostSessionControl",
+    "GetProcessingBatches",
+    "GetProcessingBatch",
+    "PostBatchCreate",
+    "PostBatchItems",
+    "PostBatchExecute",
+    "PostBatchControl",
+    "GetProcessingBatchItems",
+    "WatchProcessingBatch",
+    "DeleteProcessingBatch",
+)
+
+
+async def test_the_contract_tells_its_descriptors_and_limits(coordinator):
+    """The digest is that of the shipped descriptor set."""
+    contract = await coordinator.stub.GetProcessingContract(pb.GetProcessingContractRequest())
+    shipped = files("coordinator").joinpath("coordinator.binpb").read_bytes()
+
+    assert contract.contract_version.split(".")[0] == "1"
+    assert contract.descriptor_digest == hashlib.sha256(shipped).hexdigest()
+    assert {"sessions", "watch", "workflows"} <= set(contract.features)
+    assert {limit.name: limit.value for limit in contract.limits}["max_message_bytes"] == 4 << 20
+
+
+@pytest.mark.parametrize("rpc", UNSERVED)
+async def test_what_is_not_served_says_so(coordinator, rpc):
+    """UNIMPLEMENTED with its own reason, for streams, too."""
+    error = await refused(getattr(coordinator.stub, rpc)(getattr(pb, f"{rpc}Request")()))
+
+    assert (error.code, error.reason_name) == (Code.UNIMPLEMENTED, "NOT_IMPLEMENTED")
+    assert error.metadata["method"] == rpc
+
+
+async def test_the_domains_are_listed_with_their_operations(coordinator):
+    """Streams and the command itself cannot be steps."""
+    reply = await coordinator.stub.GetProcessingDomains(pb.GetProcessingDomainsRequest())
+    callable_ = {op.operation: op.callable for domain in reply.domains for op in domain.operations}
+
+    assert [domain.domain for domain in reply.domains] == ["inference", "model", "postprocessing", "processing"]
+    assert {domain.domain_health for domain in reply.domains} == {pb.DOMAIN_HEALTH_SERVING}
+    assert callable_["inference.post_inference_execute"]
+    assert not callable_["processing.watch_processing_session"]
+    assert not callable_["processing.post_command_execute"]
+
+
+async def test_health_is_told_for_each_service(coordinator):
+    """And NOT_FOUND for one that is not there."""
+    stub = HealthStub(coordinator.channel)
+    for service in ("", *(service_name(name) for name in (*DOMAINS, "processing"))):
+        assert (await stub.Check(HealthCheckRequest(service=service))).status == HealthCheckResponse.SERVING
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Check(HealthCheckRequest(service="none"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_coordinator_whose_domain_is_down_does_not_serve(tmp_path):
+    """NOT_SERVING while the domain is away, SERVING once it is back; a step in between fails with its cause."""
+    address = f"unix:{tmp_path}/postprocessing.sock"
+    async with serving(tmp_path, postprocessing_address=address) as served:
+        health = HealthStub(served.channel)
+        request = HealthCheckRequest(service=service_name("processing"))
+        watch = aiter(health.Watch(request))
+        assert (await anext(watch)).status == HealthCheckResponse.NOT_SERVING
+        settings = {"only": "postprocessing", "listener": ListenerSettings(address)}
+        async with serving(tmp_path / "domain", **settings):
+            assert (await anext(watch)).status == HealthCheckResponse.SERVING
+        assert (await anext(watch)).status == HealthCheckResponse.NOT_SERVING
