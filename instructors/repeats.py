@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from google.protobuf.message import Message
 
@@ -27,6 +29,8 @@ class Repeats:
 
     def __init__(self, log: RequestLog, now_us: Callable[[], int]) -> None:
         self._log, self._now_us = log, now_us
+        self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
+        """Held by the call that is carried out; equal ones that come at the same time wait for its answer."""
 
     async def once(
         self,
@@ -39,6 +43,8 @@ class Repeats:
     ) -> Reply:
         """The reply of `act`, or of `again` if the request was carried out before.
 
+        What was begun is carried out and noted, also if the caller leaves.
+
         Args:
             method: name of the RPC.
             subject: what the request is about.
@@ -49,9 +55,16 @@ class Repeats:
         if not request.request_id:
             return await act()
         check_id("request_id", request.request_id)
+        key = (tenant, method, request.request_id)
         digest = request_digest(request.SerializeToString(deterministic=True))
-        if await self._log.find(tenant, method, request.request_id, digest) is not None:
-            return await again()
-        reply = await act()
-        await self._log.record(tenant, method, request.request_id, digest, subject, self._now_us())
-        return reply
+        turn = self._turns.setdefault(key, asyncio.Lock())
+
+        async def carry_out() -> Reply:
+            async with turn:
+                if await self._log.find(*key, digest) is not None:
+                    return await again()
+                reply = await act()
+                await self._log.record(*key, digest, subject, self._now_us())
+                return reply
+
+        return await asyncio.shield(carry_out())
