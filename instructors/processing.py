@@ -21,10 +21,10 @@ from processing_service.engine.ids import check_id
 from processing_service.engine.live import Live
 from processing_service.engine.managers.sessions import Beginning, Parent, SessionManager, may_delete, request_digest
 from processing_service.engine.managers.workflows import WorkflowManager
-from processing_service.engine.records import Action, Durability
+from processing_service.engine.records import Action
 from processing_service.engine.store.base import SessionRemover
 from processing_service.wire.callcontext import CallContext, current
-from processing_service.wire.errors import Code, CoordinatorError, Violation
+from processing_service.wire.errors import Code, CoordinatorError, Violation, invalid
 
 REPLY_MARGIN_US: Final = 150_000
 """How long before the deadline of the call the reply goes out at the latest, in microseconds: 100 ms and a tick."""
@@ -78,16 +78,20 @@ class ProcessingInstructor:
             CoordinatorError: WORKFLOW_NOT_FOUND, FIELD_*, ARTIFACT_NOT_FOUND, SESSION_ALREADY_EXISTS,
                 REQUEST_ID_REUSED, SERVER_DRAINING, STORE_*.
         """
+        return await self._execute(request, current(), _digest_of(request))
+
+    async def _execute(
+        self, request: pb.PostWorkflowExecuteRequest, call: CallContext, digest: bytes, parent: Parent | None = None
+    ) -> pb.PostWorkflowExecuteResponse:
         if request.from_session_id:
             raise _not_served("from_session_id")
-        call, digest = current(), _digest_of(request)
         try:
             definition = await self._workflows.definition(call.tenant, request.workflow_id)
             parameters, warnings = definition.parameter_values(request)
             if request.validate_only:
                 session = pb.Session(workflow_id=request.workflow_id, workflow_digest=definition.digest)
                 return pb.PostWorkflowExecuteResponse(session=session, warnings=warnings)
-            beginning, holds = await self._begin(request, definition, parameters, call, digest)
+            beginning, holds = await self._begin(request, definition, parameters, call, digest, parent)
         except CoordinatorError:  # what was asked for before has its answer, whatever became of workflow or model since
             first = await self._reader.first(request.request_id, digest, call.tenant) if digest else ""
             if not first:
@@ -162,31 +166,28 @@ class ProcessingInstructor:
     async def start_child(
         self, call: StepCall, request: pb.PostWorkflowExecuteRequest
     ) -> pb.PostWorkflowExecuteResponse:
-        """Runs a session as a step of another; the step's key is its request_id, so a repeat finds the first.
+        """Runs a session as a step of another, to its end, and cancels it when its step is cancelled.
+
+        The step's key and the start of the session above are its request_id: a repeat after a crash finds the first,
+        and a later session of the same session_id does not.
 
         Raises:
             CoordinatorError: as `execute`; SESSION_TOO_DEEP.
         """
+        if request.validate_only:
+            text = "a step runs its session; leave it unset"
+            raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "validate_only", text)
         above = call.session
         live = self._engine.live(above.session_id)
-        durability = live.durability if live is not None else Durability.FULL
-        parent = Parent(above.session_id, above.depth, call.deadline_us, durability)
+        assert live is not None
+        parent = Parent(above.session_id, above.depth, call.deadline_us, live.durability)
         context = current()._replace(tenant=above.tenant, traceparent=above.traceparent, deadline=None)
-        definition = await self._workflows.definition(above.tenant, request.workflow_id)
-        parameters = definition.parameter_values(request).values
-        request.request_id = call.key if durability.stored else ""
-        if not durability.stored:
+        if not live.durability.stored:
             request.durability = pb.DURABILITY_NONE
-        beginning, holds = await self._begin(request, definition, parameters, context, _digest_of(request), parent)
-        opened, live = await self._engine.submit(*beginning, holds, self._leave)
-        if live is None:
-            return await self._repeat(opened.session_id, request, context)
-        try:
-            await live.wait(_FOREVER_US)
-        except asyncio.CancelledError:
-            self._leave(live)
-            raise
-        return pb.PostWorkflowExecuteResponse(session=self._view(beginning, live))
+        stored = request.durability != pb.DURABILITY_NONE
+        request.request_id = f"{call.key}@{live.state.created_us}" if stored else ""
+        request.background, request.cancel_on_disconnect = False, True
+        return await self._execute(request, context, _digest_of(request), parent)
 
     async def delete(self, request: pb.DeleteProcessingSessionRequest) -> pb.DeleteProcessingSessionResponse:
         """Removes a session that has ended; with force it is terminated first.

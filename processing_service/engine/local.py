@@ -107,7 +107,7 @@ class LocalEngine:
         self._lives: dict[str, Live] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._draining = False
+        self._draining = self._letting_go = False
 
     def live(self, session_id: str) -> Live | None:
         """The session, if it runs in this process."""
@@ -238,8 +238,12 @@ class LocalEngine:
         return state
 
     def post(self, live: Live, command: Command) -> None:
-        """Gives a command to a live session, without waiting for anything; one that is not legal is refused there."""
-        self._spawn_all(live, self.feed(live, command))
+        """Gives a command to a live session, without waiting for anything; one that is not legal is refused there.
+
+        Nothing happens once the engine lets go of its sessions: they go on at the next start.
+        """
+        if not self._letting_go:
+            self._spawn_all(live, self.feed(live, command))
 
     def feed(self, live: Live, event: Event) -> list[Job]:
         """Gives an event to `decide`, writes its records, cancels what is to be cancelled; what is to be done next."""
@@ -391,6 +395,7 @@ class LocalEngine:
         end = self._loop.time() + grace_s
         while self._lives and self._loop.time() < end:  # noqa: ASYNC110  # they end in many ways
             await asyncio.sleep(TICK_S)
+        self._letting_go = True
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from processing_service.wire.errors import Code
 from processing_service.wire.tensors import from_array
 from tests import onnx_models as onnx
-from tests.coordinators import ECHO, EXECUTE, echo, outputs_of, paths, reasons, refused
+from tests.coordinators import ECHO, EXECUTE, echo, outputs_of, paths, reasons, refused, serving
 
 STATE = pb.StepState.Name
 
@@ -209,6 +209,64 @@ async def test_the_failure_of_a_child_is_the_cause(coordinator):
     assert session.state == pb.SESSION_STATE_FAILED
     assert reasons(session)[0] == "STEP_FAILED"
     assert reasons(session)[-1] == "FIELD_INVALID"
+
+
+async def test_a_later_session_of_the_same_id_has_a_child_of_its_own(coordinator):
+    """The children of a session that was deleted are not those of its successor."""
+    text = {"text": {"value_type": "STRING"}}
+    said = {"text": {"value": "${steps.say.echo.text}"}}
+    await coordinator.put("inner", echo(text="${parameters.text}"), parameters=text, outputs=said)
+    passed = {"text": {"value": "${steps.child.session.outputs.text}"}}
+    await coordinator.put("outer", child("inner", text="${parameters.text}"), parameters=text, outputs=passed)
+    await coordinator.execute("outer", {"text": "one"}, session_id="again")
+    await coordinator.stub.DeleteProcessingSession(pb.DeleteProcessingSessionRequest(session_id="again"))
+    session = (await coordinator.execute("outer", {"text": "two"}, session_id="again")).session
+
+    assert outputs_of(session) == {"text": "two"}
+
+
+async def test_a_child_may_be_unstored(coordinator):
+    """Durability NONE of a step is its own; the session above is stored."""
+    await coordinator.put("inner", echo())
+    step = child("inner")
+    step["parameters"]["durability"] = "NONE"
+    await coordinator.put("outer", step)
+    session = (await coordinator.execute("outer")).session
+
+    assert session.state == pb.SESSION_STATE_SUCCEEDED
+    assert await coordinator.sessions() == [session.session_id]
+
+
+async def test_a_child_is_found_after_a_restart_although_its_workflow_is_gone(tmp_path):
+    """The step waits for the session that it started, whatever became of the definition since."""
+    async with serving(tmp_path, drain_grace=0.0) as first:
+        await first.put("inner", echo(delay="1s"))
+        await first.put("outer", child("inner"))
+        await first.execute("outer", session_id="above", background=True)
+        while len(await first.sessions()) < 2:
+            pass
+        await first.stub.DeleteProcessingWorkflow(pb.DeleteProcessingWorkflowRequest(workflow_id="inner"))
+    async with serving(tmp_path) as second:
+        session = await second.ended("above")
+
+        assert session.state == pb.SESSION_STATE_SUCCEEDED
+        assert len(await second.sessions()) == 2
+
+
+async def test_the_end_of_a_parent_ends_its_child_also_after_a_restart(tmp_path):
+    """A step that found the session it had started before cancels it as it would have then."""
+    async with serving(tmp_path, drain_grace=0.0) as first:
+        await first.put("inner", echo(delay="60s"))
+        await first.put("outer", child("inner"))
+        await first.execute("outer", session_id="above", background=True)
+        while len(await first.sessions()) < 2:
+            pass
+    async with serving(tmp_path) as second:
+        below = (await second.sessions())[0]
+        await second.stub.DeleteProcessingSession(pb.DeleteProcessingSessionRequest(session_id="above", force=True))
+        session = await asyncio.wait_for(second.ended(below), 5)
+
+        assert session.state == pb.SESSION_STATE_CANCELLED
 
 
 async def test_a_workflow_that_names_itself_is_refused(coordinator):
