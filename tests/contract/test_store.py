@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
+import signal
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +20,7 @@ from processing_service.engine.state import State
 from processing_service.engine.store.base import SessionFilter, SessionStart
 from processing_service.engine.store.sqlite import SqliteStore, StoreSettings
 from processing_service.engine.store.sqlite.database import FILE_NAME
-from processing_service.wire.errors import CoordinatorError
+from processing_service.wire.errors import Code, CoordinatorError
 
 
 def start(session_id: str = "s-1", **changes: object) -> SessionStart:
@@ -270,6 +272,53 @@ async def test_artifacts_are_stored_once_and_read_in_parts(store: SqliteStore) -
         with pytest.raises(CoordinatorError) as caught:
             await store.artifacts.get(unknown)
         assert caught.value.reason == ErrorReason.ERROR_REASON_ARTIFACT_NOT_FOUND
+
+
+async def test_the_kind_of_an_artifact_may_be_any_text(store: SqliteStore) -> None:
+    """Line breaks in the one do not become the other."""
+    artifact = await store.artifacts.put(b"content", media_type="a\nb\r\0", type_name="c\nd")
+
+    assert await store.artifacts.find(artifact.digest) == artifact
+
+
+async def test_a_damaged_artifact_is_noticed_and_can_be_stored_again(store: SqliteStore, tmp_path: Path) -> None:
+    """DATA_LOSS instead of other content than was asked for."""
+    artifact = await store.artifacts.put(b"content")
+    (file,) = (tmp_path / "artifacts").glob(f"??/{artifact.digest}")
+    file.write_bytes(b"cantent")
+    with pytest.raises(CoordinatorError) as caught:
+        await store.artifacts.get(artifact.digest)
+    assert (caught.value.code, caught.value.reason) == (Code.DATA_LOSS, ErrorReason.ERROR_REASON_DIGEST_MISMATCH)
+
+    await store.artifacts.put(b"content")
+    assert await store.artifacts.get(artifact.digest) == b"content"
+
+
+async def test_what_could_not_be_written_does_not_stay(store: SqliteStore, tmp_path: Path) -> None:
+    """A disk that is full is not kept full by halves of artifacts."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(CoordinatorError):
+            await store.artifacts.put(b"x" * 200_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, heard)
+
+    assert list((tmp_path / "artifacts").glob("??/*")) == []
+
+
+async def test_what_a_killed_process_left_half_written_is_swept(tmp_path: Path) -> None:
+    """After the grace, as content that nobody needs."""
+    store = SqliteStore(StoreSettings(tmp_path, artifact_grace=-1))
+    await store.artifacts.put(b"content")
+    (folder,) = (tmp_path / "artifacts").glob("??")
+    (folder / "half.part").write_bytes(b"con")
+
+    assert await store.sweep() == 2
+    assert list(folder.iterdir()) == []
+    await store.close()
 
 
 async def test_artifacts_live_as_long_as_a_session_needs_them(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -24,6 +25,8 @@ T = TypeVar("T")
 CHUNK_BYTES: Final = 1024 * 1024
 """Largest chunk of a stream of content, in bytes."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_PART: Final = ".part"
+"""How the name of a file ends that is being written."""
 _THREADS: Final = 2
 
 
@@ -53,10 +56,10 @@ class FileArtifacts:
         """The content.
 
         Raises:
-            CoordinatorError: ARTIFACT_NOT_FOUND.
+            CoordinatorError: ARTIFACT_NOT_FOUND; DIGEST_MISMATCH if the file has been damaged.
         """
         path = self._path(digest)
-        return await self._run(path.read_bytes)
+        return await self._run(lambda: _checked(path.read_bytes(), digest))
 
     async def find(self, digest: str) -> Artifact:
         """What is known of the content. Raises CoordinatorError ARTIFACT_NOT_FOUND."""
@@ -82,12 +85,13 @@ class FileArtifacts:
             yield await self._run(lambda start=start: _read(path, start))  # type: ignore[misc]
 
     async def sweep(self, used: Callable[[bytes], Awaitable[bool]], grace_s: float) -> int:
-        """Removes content that nobody uses and that is older than the grace, in seconds; how many files went."""
+        """Removes content that nobody uses and that is older than the grace, in seconds; how many files went.
+
+        What a process left half written goes too.
+        """
         old = await self._run(lambda: list(self._older_than(time.time() - grace_s)))
-        unused = [path for path in old if not await used(bytes.fromhex(path.name))]
-        for path in unused:
-            path.with_suffix(".kind").unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+        unused = [path for path in old if path.suffix == _PART or not await used(bytes.fromhex(path.name))]
+        await self._run(lambda: _remove(unused))
         return len(unused)
 
     def close(self) -> None:
@@ -112,24 +116,24 @@ class FileArtifacts:
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
         artifact = Artifact(digest=digest, size_bytes=len(data), media_type=media_type, type_name=type_name)
-        if path.exists():
+        if path.exists() and path.read_bytes() == data:
             os.utime(path)
             return artifact, False
         path.parent.mkdir(parents=True, exist_ok=True)
         if media_type or type_name:
-            _write(path.with_suffix(".kind"), f"{media_type}\n{type_name}".encode())
+            _write(path.with_suffix(".kind"), json.dumps([media_type, type_name]).encode())
         _write(path, data)
         return artifact, True
 
     def _describe(self, path: Path, digest: str) -> Artifact:
         size = path.stat().st_size
         kind = path.with_suffix(".kind")
-        media_type, _, type_name = kind.read_text(encoding="utf-8").partition("\n") if kind.exists() else ("", "", "")
+        media_type, type_name = json.loads(kind.read_bytes()) if kind.exists() else ("", "")
         return Artifact(digest=digest, size_bytes=size, media_type=media_type, type_name=type_name)
 
     def _older_than(self, moment: float) -> Iterator[Path]:
         for path in self._folder.glob("??/*"):
-            if _DIGEST.fullmatch(path.name) and path.stat().st_mtime < moment:
+            if (path.suffix == _PART or _DIGEST.fullmatch(path.name)) and path.stat().st_mtime < moment:
                 yield path
 
 
@@ -139,12 +143,32 @@ def _read(path: Path, start: int) -> bytes:
         return file.read(CHUNK_BYTES)
 
 
+def _checked(content: bytes, digest: str) -> bytes:
+    if hashlib.sha256(content).hexdigest() != digest:
+        text = f"the content of artifact {digest} has been damaged on disk; store it again"
+        raise CoordinatorError(Code.DATA_LOSS, ErrorReason.ERROR_REASON_DIGEST_MISMATCH, text)
+    return content
+
+
 def _write(path: Path, data: bytes) -> None:
-    with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+    part = None
+    try:
+        with NamedTemporaryFile(dir=path.parent, suffix=_PART, delete=False) as file:
+            part = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        if part is not None:
+            part.unlink(missing_ok=True)
+        raise
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.with_suffix(".kind").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def _translate(error: OSError) -> CoordinatorError:
