@@ -47,6 +47,7 @@ class Live:
         "number",
         "plan",
         "progress",
+        "refused",
         "result",
         "state",
         "tasks",
@@ -67,6 +68,8 @@ class Live:
         self.final: Final | None = None
         self.error: BaseException | None = None
         """Why its end could not be stored."""
+        self.refused: BaseException | None = None
+        """Why its start could not be stored, where it did not wait for that."""
         self.tasks: dict[Flight, asyncio.Task[None]] = {}
         self.cancelled: set[Flight] = set()
         self.waiters: list[Waiter] = []

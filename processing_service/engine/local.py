@@ -152,6 +152,8 @@ class LocalEngine:
                     raise
                 if opened.repeated:
                     return opened, None
+            else:
+                durable.add_done_callback(partial(_note_refusal, live))
         self._start(live)
         return opened, live
 
@@ -275,6 +277,8 @@ class LocalEngine:
 
     def _end(self, live: Live, durable: asyncio.Future[None] | None) -> None:
         error = durable.exception() if durable is not None else None
+        if error is not None and live.refused is not None:  # there is no row to write to, which only looks like a fence
+            error = live.refused
         if not live.state.state.terminal:  # a RETRY came first
             return
         self._lives.pop(live.state.session_id, None)
@@ -421,6 +425,10 @@ def _evaluation(live: Live, step: int) -> StepCall:
 def _failure_result(state: State) -> bytes:
     assert state.fault is not None
     return Session(failure=failure_of(state.fault)).SerializeToString()
+
+
+def _note_refusal(live: Live, durable: asyncio.Future[Opened]) -> None:
+    live.refused = durable.exception()
 
 
 def _current_task() -> asyncio.Task[None]:

@@ -406,6 +406,22 @@ async def test_without_durability_nothing_is_stored(tmp_path: Path) -> None:
             await bench.store.sessions.read("s", "")
 
 
+async def test_a_start_that_could_not_be_stored_is_told_as_what_it_is(tmp_path: Path) -> None:
+    """Also where the session does not wait for it: its end is not said to be another coordinator's doing."""
+    async with running(tmp_path, *CHAIN) as bench:
+        bench.runner.held = {"c"}
+        bench.store._database.writer.execute("PRAGMA max_page_count = 1")
+        live = await bench.submit(durability=Durability.RESULT, request=b"x" * 100_000)
+        while live.refused is None:  # noqa: ASYNC110  # nobody else is told
+            await asyncio.sleep(0)
+        bench.store._database.writer.execute("PRAGMA max_page_count = 1000000")
+        bench.runner.release.set()
+        with pytest.raises(CoordinatorError) as caught:
+            await bench.end(live)
+
+        assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_FULL
+
+
 async def test_a_server_that_drains_takes_no_session(tmp_path: Path) -> None:
     """UNAVAILABLE with a hint when to try again; what ran is there for the next start."""
     async with running(tmp_path, *CHAIN) as bench:
