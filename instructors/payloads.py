@@ -6,13 +6,15 @@ from collections.abc import Iterator, MutableMapping
 from functools import lru_cache
 from typing import Any, Final
 
+from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import Datum, Tensor
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from instructors.artifacts import THRESHOLD_BYTES
 from instructors.field_paths import is_map
 from processing_service.engine.store.base import ArtifactStore
+from processing_service.wire.errors import invalid
 
 INLINE_LIMIT: Final = 1 << 20
 """Most bytes that all payloads of one reply may have inline."""
@@ -29,15 +31,23 @@ async def put_contents_in(message: Message, store: ArtifactStore) -> None:
 
 
 async def put_content_in(datum: Any, store: ArtifactStore) -> None:
-    """Replaces a datum's artifact by its content. Raises as `put_contents_in`."""
+    """Replaces a datum's artifact by its content. Raises as `put_contents_in`; TENSOR_INVALID."""
     artifact = datum.artifact
     media_type, type_name = datum.media_type or artifact.media_type, artifact.type_name
     content = await store.get(artifact.digest)
     if type_name == _TENSOR:
-        datum.tensor.ParseFromString(content)
+        _parse(datum.tensor, content, artifact.digest)
     else:
         datum.inline_bytes = content
     datum.media_type = media_type
+
+
+def _parse(tensor: Any, content: bytes, digest: str) -> None:
+    try:
+        tensor.ParseFromString(content)
+    except DecodeError as error:
+        text = f"the content of artifact {digest} is not a {_TENSOR}; correct its type_name or its digest"
+        raise invalid(ErrorReason.ERROR_REASON_TENSOR_INVALID, "artifact", text) from error
 
 
 async def take_contents_out(payloads: MutableMapping[str, Datum], store: ArtifactStore) -> None:

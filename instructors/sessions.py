@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from instructors.views import event_of, row_view, session_of, steps_of
 from processing_service.engine.base import Engine
-from processing_service.engine.managers.sessions import SessionManager
+from processing_service.engine.managers.sessions import MAX_LABELS, SessionManager
 from processing_service.engine.records import Plan, Record, SessionState
 from processing_service.engine.state import State, initial, restore
 from processing_service.engine.store.base import ArtifactStore, SessionFilter, SessionRow, SessionStore
@@ -155,13 +155,20 @@ def _filter(request: pb.GetProcessingSessionsRequest, tenant: str) -> SessionFil
         model_id=selector.model_id,
         batch_id=selector.batch_id,
         parent_session_id=request.parent_session_id,
-        states=tuple(_state(state) for state in selector.states if state),
-        labels=tuple(sorted(selector.labels.items())),
+        states=tuple(_state(state) for state in sorted(set(selector.states)) if state),
+        labels=tuple(sorted(_few(selector.labels).items())),
         created_after_us=_moment("created_after", request.created_after),
         created_before_us=max(1, _moment("created_before", request.created_before))
         if request.HasField("created_before")
         else 0,
     )
+
+
+def _few(labels: Mapping[str, str]) -> Mapping[str, str]:
+    if len(labels) > MAX_LABELS:
+        text = f"{len(labels)} labels, a session has at most {MAX_LABELS}"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "selector.labels", text)
+    return labels
 
 
 def _state(number: int) -> SessionState:

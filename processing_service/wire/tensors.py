@@ -86,8 +86,9 @@ def data_type_of(dtype: np.dtype[Any]) -> DataType.ValueType:
 
 
 def name_of(data_type: DataType.ValueType) -> str:
-    """The element type's name for people: FLOAT32."""
-    return DataType.Name(data_type).removeprefix(_PREFIX)
+    """The element type's name for people: FLOAT32; its number if the contract has no such type."""
+    known = DataType.DESCRIPTOR.values_by_number.get(data_type)
+    return known.name.removeprefix(_PREFIX) if known is not None else str(data_type)
 
 
 def _check_shape(shape: tuple[int, ...], field_path: str) -> None:

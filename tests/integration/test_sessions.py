@@ -62,6 +62,7 @@ async def test_pages_follow_each_other(many):
         ({"states": [pb.SESSION_STATE_FAILED]}, ["s8"]),
         ({"states": [pb.SESSION_STATE_FAILED, pb.SESSION_STATE_RUNNING]}, ["s8"]),
         ({"states": [pb.SESSION_STATE_PAUSED]}, []),
+        ({"states": [pb.SESSION_STATE_FAILED] * 300_000}, ["s8"]),
         ({"labels": {"parity": "odd"}}, ["s7", "s5", "s3", "s1"]),
         ({"labels": {"parity": "odd", "x": "y"}}, []),
         ({"labels": {'"': "y"}}, []),
@@ -99,6 +100,7 @@ async def test_sessions_are_found_by_when_they_were_created(many):
     [
         ({"page_size": -1}, "page_size"),
         ({"selector": pb.SessionSelector(states=[99])}, "selector.states"),
+        ({"selector": pb.SessionSelector(labels={f"l{n}": "" for n in range(33)})}, "selector.labels"),
         ({"created_after": Timestamp(seconds=1 << 60)}, "created_after"),
         ({"created_before": Timestamp(seconds=-(1 << 60))}, "created_before"),
     ],

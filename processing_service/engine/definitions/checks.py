@@ -28,6 +28,8 @@ MAX_NAME: Final = 64
 MAX_TIMEOUT_US: Final = 30 * 24 * 3600 * 1_000_000
 """Longest duration of a definition, in microseconds."""
 
+_NANOS: Final = 1_000_000_000
+"""Of a second; a duration has fewer beside its seconds."""
 _MAX_WORKFLOW_ID: Final = 128
 _WORKFLOW_ID: Final = re.compile(r"[a-z]+[0-9]*(-[a-z]+[0-9]*)*")
 _CEL_WORDS: Final = frozenset({"in", "true", "false", "null"})
@@ -160,7 +162,7 @@ def _check_retry(path: str, retry: RetryPolicy, faults: Faults) -> None:
 
 
 def _check_duration(path: str, duration: Duration, faults: Faults) -> None:
-    if not 0 < duration.ToMicroseconds() <= MAX_TIMEOUT_US:
+    if not 0 < duration.ToMicroseconds() <= MAX_TIMEOUT_US or not 0 <= duration.nanos < _NANOS:
         faults.add(path, f"must be more than 0s and at most {MAX_TIMEOUT_US // 1_000_000}s")
 
 

@@ -22,7 +22,8 @@ from processing_service.wire.telemetry.hooks import Telemetry
 
 MAX_DEPTH: Final = 8
 """Sessions inside sessions, at most."""
-_MAX_LABELS: Final = 32
+MAX_LABELS: Final = 32
+"""Of one session, at most."""
 _MAX_LABEL_CHARACTERS: Final = 256
 _DEFAULT_PRIORITY: Final = 5
 _PRIORITIES: Final = range(11)
@@ -235,7 +236,7 @@ def _labels(request: PostWorkflowExecuteRequest) -> str:
     if not request.labels:
         return ""
     labels = dict(request.labels)
-    if len(labels) > _MAX_LABELS or any(len(key) + len(value) > _MAX_LABEL_CHARACTERS for key, value in labels.items()):
-        text = f"at most {_MAX_LABELS} labels of {_MAX_LABEL_CHARACTERS} characters each"
+    if len(labels) > MAX_LABELS or any(len(key) + len(value) > _MAX_LABEL_CHARACTERS for key, value in labels.items()):
+        text = f"at most {MAX_LABELS} labels of {_MAX_LABEL_CHARACTERS} characters each"
         raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "labels", text)
     return json.dumps(labels, sort_keys=True, ensure_ascii=False)

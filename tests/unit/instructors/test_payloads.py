@@ -1,9 +1,12 @@
+import pytest
+from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import DataType, Datum, Tensor
 from coordinator.processing.v1 import processing_pb2 as pb
 
 from instructors.artifacts import THRESHOLD_BYTES
 from instructors.payloads import INLINE_LIMIT, carries_data, put_contents_in, references, take_contents_out
 from processing_service.engine.store.artifacts import FileArtifacts
+from processing_service.wire.errors import CoordinatorError
 
 
 def test_only_messages_that_can_hold_data_are_searched():
@@ -28,6 +31,15 @@ async def test_contents_go_in_at_any_depth(tmp_path):
     assert request.items[1].payloads["b"] == Datum(inline_bytes=b"hi", media_type="text/plain")
     assert request.items[1].payloads["c"] == Datum(inline_bytes=b"c")
     assert not list(references(request))
+
+
+async def test_content_that_is_no_tensor_is_refused(tmp_path):
+    """TENSOR_INVALID, whatever its reference says that it is."""
+    store = FileArtifacts(tmp_path)
+    junk = await store.put(b"\xff junk", type_name="coordinator.payload.v1.Tensor")
+    with pytest.raises(CoordinatorError) as caught:
+        await put_contents_in(Datum(artifact=junk), store)
+    assert caught.value.reason == ErrorReason.ERROR_REASON_TENSOR_INVALID
 
 
 async def test_large_contents_come_out(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from processing_service.wire.errors import Code, CoordinatorError
-from processing_service.wire.tensors import DTYPES, data_type_of, from_array, to_array
+from processing_service.wire.tensors import DTYPES, data_type_of, from_array, name_of, to_array
 
 
 @given(
@@ -64,6 +64,11 @@ def test_what_does_not_fit_is_refused_with_its_path(tensor, field_path):
 
     assert (caught.value.code, caught.value.reason) == (Code.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_TENSOR_INVALID)
     assert [violation.field_path for violation in caught.value.violations] == [field_path]
+
+
+def test_every_element_type_has_a_name():
+    """Those that the contract does not have are told by their number."""
+    assert [name_of(number) for number in (DataType.DATA_TYPE_FLOAT32, 99, -1)] == ["FLOAT32", "99", "-1"]
 
 
 def test_a_dtype_outside_the_contract_is_refused():

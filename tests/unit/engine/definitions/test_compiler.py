@@ -8,6 +8,7 @@ import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Workflow
 from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -569,6 +570,16 @@ def test_a_message_has_faults_without_lines() -> None:
         Violation("steps[0].operation", "there is no operation 'model.get_modle'", "model.get_model"),
     )
     assert caught.value.metadata == {"workflow_id": "w"}
+
+
+@pytest.mark.parametrize("nanos", [1_000_000_000, (1 << 31) - 1])
+def test_a_duration_of_a_message_is_one(nanos: int) -> None:
+    """What has no JSON form is refused before anything is written in it."""
+    workflow = Workflow(workflow_id="w", timeout=Duration(nanos=nanos))
+    workflow.steps.add(step_id="a", operation="model.get_models")
+    with pytest.raises(CoordinatorError) as caught:
+        compile_definition(workflow, CATALOG)
+    assert [violation.field_path for violation in caught.value.violations] == ["timeout"]
 
 
 def test_bindings_are_bounded() -> None:
