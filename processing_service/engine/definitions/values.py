@@ -10,7 +10,7 @@ from typing import Any, Final
 from coordinator.payload.v1.payload_pb2 import Artifact, Datum, Tensor
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -98,7 +98,14 @@ def content(datum: Datum, contents: Contents) -> Any:
     data = contents.get(datum.artifact.digest)
     if data is None:
         raise Unfit(f"the content of artifact {datum.artifact.digest[:12]!r} is not here")
-    return Tensor.FromString(data) if datum.artifact.type_name == TENSOR else data
+    return _tensor(data, datum.artifact.digest) if datum.artifact.type_name == TENSOR else data
+
+
+def _tensor(data: bytes, digest: str) -> Tensor:
+    try:
+        return Tensor.FromString(data)
+    except DecodeError:
+        raise Unfit(f"the content of artifact {digest[:12]!r} is not a Tensor") from None
 
 
 def datum_of(value: Any) -> Datum:

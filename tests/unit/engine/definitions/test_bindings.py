@@ -310,6 +310,15 @@ def test_a_binding_that_fails_says_where_and_why(parameters: str, fault: str) ->
     assert "${" in caught.value.message
 
 
+def test_content_that_is_no_tensor_is_told() -> None:
+    """EXPRESSION_FAILED, whatever the reference says that it is."""
+    junk = Datum(artifact=Artifact(digest="abc", type_name="coordinator.payload.v1.Tensor"))
+    values = scope(picture=junk)
+    values.contents["abc"] = b"\xff junk"
+    with pytest.raises(CoordinatorError, match="the content of artifact 'abc' is not a Tensor"):
+        built("{resize: {image: '${parameters.picture}'}}", values)
+
+
 def test_data_go_where_bytes_tensors_and_data_are_wanted() -> None:
     """A Datum gives its bytes, its tensor, or itself; bytes and tensors become a Datum."""
     png = Datum(inline_bytes=b"xyz", media_type="image/png")
