@@ -207,6 +207,25 @@ async def test_a_full_disk_refuses_starts_and_loses_nothing(store: SqliteStore) 
     assert [record.sequence for record in await store.sessions.records("s-1", "t", 0, 9)] == [1]
 
 
+async def test_a_folder_that_has_gone_takes_nothing_until_it_is_back(store: SqliteStore, tmp_path: Path) -> None:
+    """What nobody would find again is not acknowledged; what runs is written once the files are back."""
+    number = await begin(store)
+    where, elsewhere = tmp_path, tmp_path.with_name(f"{tmp_path.name}-moved")
+    where.rename(elsewhere)  # a test may block
+    state, records = turn("s-1", Kind.STEP_STARTED)
+    pending = store.sessions.commit(number, state, records, wait=True)
+    for writing in (store.sessions.open(start("s-2")).durable, store.artifacts.put(b"content")):
+        with pytest.raises(CoordinatorError) as caught:
+            await writing
+        assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_UNAVAILABLE
+    assert store.error is not None
+    assert not where.exists()
+
+    elsewhere.rename(where)
+    await pending  # type: ignore[misc]
+    assert store.error is None
+
+
 async def test_unfinished_sessions_are_found_and_charged(store: SqliteStore) -> None:
     """With definition and history; those that ended are not."""
     await begin(store, "s-1")

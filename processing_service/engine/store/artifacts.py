@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import Artifact
 
-from processing_service.wire.errors import Code, CoordinatorError, Violation, not_found
+from processing_service.wire.errors import Code, CoordinatorError, Unavailable, Violation, not_found
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class FileArtifacts:
         """Stores content once.
 
         Raises:
-            CoordinatorError: STORE_FULL, STORE_READ_ONLY.
+            CoordinatorError: STORE_FULL, STORE_READ_ONLY; STORE_UNAVAILABLE if the folder has gone.
         """
         return (await self.put_new(data, media_type=media_type, type_name=type_name))[0]
 
@@ -119,6 +119,9 @@ class FileArtifacts:
         if path.exists() and path.read_bytes() == data:
             os.utime(path)
             return artifact, False
+        if not self._folder.parent.is_dir():
+            text = "the folder of the store is not where it was; bring it back"
+            raise Unavailable(ErrorReason.ERROR_REASON_STORE_UNAVAILABLE, text, retry_delay=5.0)
         path.parent.mkdir(parents=True, exist_ok=True)
         if media_type or type_name:
             _write(path.with_suffix(".kind"), json.dumps([media_type, type_name]).encode())

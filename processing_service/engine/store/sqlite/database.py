@@ -39,6 +39,7 @@ class Database:
             self.writer = self._open()
             _migrate(self.writer)
             self.epoch: int = self.writer.execute(SQL["raise_epoch"]).fetchone()[0]
+            self._identity = self._seen()
         except sqlite3.Error as error:
             self._lock.close()
             raise translate(error) from error
@@ -60,6 +61,24 @@ class Database:
         )
         connection.execute("PRAGMA cache_size = -4000")
         return connection
+
+    def lost(self) -> CoordinatorError | None:
+        """Why nothing written would be found again: the file was removed, moved or replaced; None if all is well.
+
+        SQLite goes on with a file that has no name any more, so this is asked before each transaction.
+        """
+        if self._seen() == self._identity:
+            return None
+        text = "the files of the store are not where they were; bring them back, or restart on what is there"
+        return Unavailable(ErrorReason.ERROR_REASON_STORE_UNAVAILABLE, text, retry_delay=5.0)
+
+    def _seen(self) -> tuple[int, int] | None:
+        """Device and inode of the file that stands at the path; None if there is none."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def close(self) -> None:
         """Closes the file and gives the lock back."""

@@ -54,8 +54,8 @@ class SqliteStore:
 
     @property
     def error(self) -> CoordinatorError | None:
-        """Why the last transaction failed; None while all is well."""
-        return self._writer.error
+        """Why the last transaction failed, or the next would; None while all is well."""
+        return self._writer.error or self._database.lost()
 
     async def charge_recovery(self) -> None:
         """Counts one more recovery for every session that has not ended; once, at the start."""

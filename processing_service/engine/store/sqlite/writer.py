@@ -129,6 +129,8 @@ class Writer:
             self._loop.call_soon_threadsafe(self._settle, group, error, seconds)
 
     def _commit(self, group: list[Work]) -> CoordinatorError | None:
+        if (lost := self._database.lost()) is not None:
+            return lost
         connection = self._database.writer
         try:
             connection.execute("BEGIN IMMEDIATE")
