@@ -49,6 +49,14 @@ async def test_content_that_is_not_what_was_announced_is_refused(coordinator, an
     assert error.violations[0].field_path == f"artifact.{next(iter(announced))}"
 
 
+async def test_a_chunk_that_is_none_is_refused(coordinator):
+    """Bytes that are not a request of the contract are INVALID_ARGUMENT in a stream, too."""
+    path = "/coordinator.processing.v1.ProcessingService/PostProcessingArtifact"
+    error = await refused(coordinator.channel.stream_unary(path)(iter([b"\xff" * 9])))
+
+    assert (error.code, error.reason_name) == (Code.INVALID_ARGUMENT, "FIELD_INVALID")
+
+
 async def test_an_unknown_digest_and_an_offset_past_the_end_are_refused(coordinator):
     """NOT_FOUND, also for what is no digest at all; OUT_OF_RANGE."""
     stored = await coordinator.stub.PostProcessingArtifact(chunks(b"small"))

@@ -73,8 +73,8 @@ class Edge:
         """The handler of `/package.Service/Method` behind everything that calls share."""
         guarded: Any = self._guard(method, _work(handler), limited=not handler.response_streaming)
         parse: Any = handler.request_deserializer
-        if parse is not None and not handler.request_streaming:
-            parse = _tolerant(parse)
+        if parse is not None:
+            parse = _refusing(parse, method) if handler.request_streaming else _tolerant(parse)
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
         return make(guarded, parse, handler.response_serializer)  # type: ignore[no-any-return]
 
@@ -154,6 +154,18 @@ def _tolerant(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
             return MALFORMED
 
     return tolerant
+
+
+def _refusing(parse: Callable[[bytes], Any], method: str) -> Callable[[bytes], Any]:
+    """For requests of a stream: what this raises reaches the handler where it reads them, and from there the caller."""
+
+    def refusing(data: bytes) -> Any:
+        try:
+            return parse(data)
+        except DecodeError:
+            _refuse_malformed(method)
+
+    return refusing
 
 
 def _refuse_malformed(method: str) -> Never:
