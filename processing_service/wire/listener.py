@@ -118,6 +118,8 @@ def _options(settings: ListenerSettings) -> tuple[tuple[str, int], ...]:
         ("grpc.max_receive_message_length", settings.message_limit),
         ("grpc.max_send_message_length", settings.message_limit),
         ("grpc.max_concurrent_streams", settings.max_streams),
+        # else calls that a client held back are refused, because those that have ended still count for a while
+        ("grpc.http.overload_protection", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", round(settings.ping_floor * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.max_connection_idle_ms", round(settings.idle_timeout * 1000)),

@@ -60,6 +60,18 @@ async def listen():
         await listener.server.stop(0)
 
 
+async def test_calls_beyond_the_streams_of_a_connection_wait(listen):
+    """However many a client has at once, none is refused."""
+    handlers = Handlers()
+    handlers.go.set()
+    listener, _ = await listen(handlers=handlers)
+    async with open_channel(ChannelSettings(listener.address)) as channel:
+        stub = rpc.ProcessingServiceStub(channel)
+        replies = await asyncio.gather(*(stub.GetProcessingWorkflow(GET) for _ in range(1000)))
+
+    assert len(replies) == 1000
+
+
 async def test_health_is_told(listen):
     """Check and Watch answer what the services were last said to be; the whole server needs all of them."""
     listener, health = await listen()
