@@ -46,6 +46,7 @@ class Ledger:
         self._store, self._artifacts = store, artifacts
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     def write(
         self, live: Live, records: Sequence[Record], *, result: bytes = b"", wait: bool = False
@@ -67,8 +68,9 @@ class Ledger:
         return durable
 
     async def flush(self) -> None:
-        """Returns when nothing waits for a large result any more."""
-        await asyncio.gather(*self._tasks)
+        """Returns when nothing waits for a large result any more; what cannot be stored is left to the next start."""
+        self._closing = True
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _catch_up(self, live: Live, behind: deque[Turn]) -> None:
         while behind:
@@ -106,6 +108,8 @@ class Ledger:
             try:
                 artifact = await self._artifacts.put(large.data, type_name=large.type_name)
             except CoordinatorError as error:
+                if self._closing:
+                    raise
                 log.warning("a result waits for the artifact store: %s", error)
                 await asyncio.sleep(_RETRY_S)
             else:

@@ -207,6 +207,21 @@ async def test_a_full_disk_refuses_starts_and_loses_nothing(store: SqliteStore) 
     assert [record.sequence for record in await store.sessions.records("s-1", "t", 0, 9)] == [1]
 
 
+async def test_a_store_that_fails_can_be_closed(tmp_path: Path) -> None:
+    """Nobody waits for room that may never come; what could not be written is left to the next start."""
+    store = SqliteStore(StoreSettings(tmp_path))
+    number = await begin(store)
+    store._database.writer.execute("PRAGMA max_page_count = 1")
+    state, records = turn("s-1", *[Kind.STEP_STARTED] * 5000)
+    pending = store.sessions.commit(number, state, records, wait=True)
+    while store.error is None:  # noqa: ASYNC110  # nobody is told
+        await asyncio.sleep(0)
+    await asyncio.wait_for(store.close(), 10)
+
+    assert pending is not None
+    assert not pending.done()
+
+
 async def test_a_folder_that_has_gone_takes_nothing_until_it_is_back(store: SqliteStore, tmp_path: Path) -> None:
     """What nobody would find again is not acknowledged; what runs is written once the files are back."""
     number = await begin(store)

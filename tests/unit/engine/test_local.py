@@ -378,6 +378,18 @@ async def test_a_result_waits_for_the_artifact_store(tmp_path: Path, caplog: pyt
         assert "waits for the artifact store" in caplog.text
 
 
+async def test_a_drain_does_not_wait_for_room(tmp_path: Path) -> None:
+    """A large result that cannot be stored is left to the next start, as are the records behind it."""
+    async with running(tmp_path, *CHAIN) as bench:
+        (tmp_path / "artifacts").write_text("no folder")
+        bench.runner.padding = b"x" * INLINE_BYTES
+        await bench.submit()
+        await bench.runner.until("c#1")
+        await asyncio.wait_for(bench.engine.drain(0), 10)
+
+        assert (await bench.store.sessions.read("s", "")).state in (SessionState.PENDING, SessionState.RUNNING)
+
+
 async def test_a_new_process_goes_on_where_the_old_one_was(tmp_path: Path) -> None:
     """What succeeded is not run again; what was out runs again under the same key."""
     old = Bench(tmp_path, *CHAIN)

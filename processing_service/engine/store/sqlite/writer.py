@@ -87,8 +87,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._groups: SimpleQueue[list[Work] | None] = SimpleQueue()
         self._jobs: list[Work] = []
-        self._scheduled = False
-        self._busy = False
+        self._scheduled = self._busy = self._closing = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -154,12 +153,15 @@ class Writer:
             rows, sessions = sum(work.rows for work in group), sum(work.sessions for work in group)
             self._on_commit(CommitEnded(rows, sessions, seconds))
             self._close()
+        elif self._closing:
+            self._idle.set()
         else:
             self._scheduled = True
             self._loop.call_later(_RETRY_S, self._close)
 
     async def drain(self) -> None:
-        """Returns when everything that was asked for is durable or has failed."""
+        """Returns when everything that was asked for is durable or has failed; nothing is tried again from now on."""
+        self._closing = True
         while self._scheduled or self._busy:
             await self._idle.wait()
 
