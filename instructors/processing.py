@@ -212,9 +212,17 @@ class ProcessingInstructor:
         return await self._repeats.once(tenant, "DeleteProcessingSession", request, session_id, act, again)
 
     async def _terminate(self, session_id: str, tenant: str) -> None:
+        """Ends a session, unless it ends by itself meanwhile; then its end is durable on return."""
         now_us = self._now_us()
         command = Command(now_us, Action.TERMINATE, now_us, actor=current().actor, comment="deleted with force")
-        await self._engine.deliver(session_id, tenant, command)
+        try:
+            await self._engine.deliver(session_id, tenant, command)
+        except CoordinatorError as error:
+            if error.reason != ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL:
+                raise
+            live = self._engine.live(session_id)
+            if live is not None:
+                await live.wait(_FOREVER_US)
 
 
 def _not_served(field: str) -> CoordinatorError:

@@ -1,10 +1,14 @@
 """Sessions over the wire: read, listed, filtered, their history, removed."""
 
+import asyncio
+
+import grpc
 import pytest
 from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from processing_service.wire.errors import Code
+from processing_service.wire.interceptors.errors import from_rpc_error
 from tests.coordinators import echo, execution, outputs_of, paths, refused
 
 
@@ -234,6 +238,26 @@ async def test_a_live_session_is_removed_with_force_alone(coordinator):
     assert await coordinator.sessions() == []
     session = (await coordinator.execute("slow", session_id="s", background=True)).session
     assert session.session_id == "s"
+
+
+async def test_a_session_that_just_ends_is_removed_with_force(coordinator):
+    """Whether it still runs when force reaches it is not its caller's concern."""
+    await coordinator.put("good", *(echo(f"step{number}") for number in range(5)))
+
+    async def remove(session_id):
+        request = pb.DeleteProcessingSessionRequest(session_id=session_id, force=True)
+        while True:
+            try:
+                return await coordinator.stub.DeleteProcessingSession(request)
+            except grpc.aio.AioRpcError as error:
+                if from_rpc_error(error).reason_name != "SESSION_NOT_FOUND":  # it has not begun yet
+                    raise
+
+    names = [f"s{number}" for number in range(60)]
+    starts = (coordinator.execute("good", session_id=name, background=True) for name in names)
+    await asyncio.gather(*starts, *map(remove, names))
+
+    assert await coordinator.sessions() == []
 
 
 async def test_a_removed_id_is_free_again(many):
