@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import Datum
 from coordinator.processing.v1.processing_pb2 import PostCommandExecuteRequest, PostCommandExecuteResponse
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from google.protobuf.message import Message
 
 from instructors.domains import COMMAND, Operation
@@ -39,7 +40,7 @@ class CommandInstructor:
         """
         operation, warnings = self._operation(request.operation)
         message = operation.request_class()
-        values = MessageToDict(request.parameters)
+        values = _values(request)
         payloads = {path: await self._opened(datum) for path, datum in request.payloads.items()}
         warnings += build(message, values, payloads, self._on_legacy)
         if request.request_id:
@@ -76,6 +77,14 @@ class CommandInstructor:
         if datum.HasField("artifact"):
             await put_content_in(datum, self._artifacts)
         return datum
+
+
+def _values(request: PostCommandExecuteRequest) -> dict[str, Any]:
+    try:
+        return MessageToDict(request.parameters)
+    except (SerializeToJsonError, ValueError) as error:
+        text = "holds NaN or an infinity, which JSON has no number for"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "parameters", text) from error
 
 
 def _pass_on(message: Message, request_id: str) -> None:

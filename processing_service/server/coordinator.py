@@ -50,6 +50,8 @@ from processing_service.wire.telemetry.hooks import LegacyName, Telemetry
 
 _SWEEP_S: Final = 600.0
 """How often artifacts that nobody needs are looked for, in seconds."""
+_UNBOUNDED: Final = 1 << 31
+"""Calls of the coordinator to itself: one may wait for a session whose steps make others; a limit could lock them."""
 _SWITCH_INTERVAL_S: Final = 0.0005
 """A busy event loop gives the interpreter away this often, in seconds: else the writer's thread starves behind it."""
 
@@ -79,7 +81,7 @@ class Coordinator:
         self.store = SqliteStore(settings.store, telemetry.emit)
         stack.push_async_callback(self.store.close)
         owner = f"{socket.gethostname()}/{os.getpid()}"
-        own = Domain("processing", CONTRACT["processing"], InProcessChannel(hosting.embedded))
+        own = Domain("processing", CONTRACT["processing"], InProcessChannel(hosting.embedded), max_in_flight=_UNBOUNDED)
         domains = Domains([own, *hosting.domains()])
         instructors = Instructors(domains, telemetry=telemetry)
         workflows = WorkflowManager(self.store.workflows, domains, now_us)

@@ -1,5 +1,7 @@
 """PostCommandExecute: any unary RPC of any domain, by name."""
 
+import asyncio
+
 import pytest
 from coordinator.payload.v1.payload_pb2 import Datum
 from coordinator.processing.v1 import processing_pb2 as pb
@@ -26,6 +28,17 @@ async def test_an_operation_is_reached_by_its_name(coordinator):
 
     assert reply.type_name == "coordinator.processing.v1.GetProcessingWorkflowResponse"
     assert MessageToDict(reply.result)["workflow"]["workflow_id"] == "hello"
+
+
+async def test_commands_may_wait_for_sessions_that_call_the_coordinator(coordinator):
+    """However many there are, they do not take the turns that the steps need."""
+    step = {"step_id": "ask", "operation": "processing.get_processing_contract"}
+    await coordinator.put("asks", echo("wait", delay="0.5s"), step | {"depends_on": ["wait"]}, timeout="10s")
+    request = command("processing.post_workflow_execute", {"workflow_id": "asks"})
+    replies = await asyncio.gather(*(coordinator.stub.PostCommandExecute(request) for _ in range(80)))
+    states = {MessageToDict(reply.result)["session"]["state"] for reply in replies}
+
+    assert states == {"SESSION_STATE_SUCCEEDED"}
 
 
 async def test_legacy_spellings_are_resolved_with_a_warning(coordinator):
@@ -59,10 +72,11 @@ async def test_bytes_go_in_and_come_out_by_field_path(coordinator):
         (command("modle.get_model"), "DOMAIN_NOT_FOUND", "model"),
         (command("model.get_model", {"model_idd": "x"}), "FIELD_UNKNOWN", "model_id"),
         (command("model.get_model", {"model_id": "x", "idModel": "y"}), "FIELD_CONFLICT", ""),
+        (command("model.get_model", {"model_id": float("nan")}), "FIELD_INVALID", ""),
         (command("processing.post_command_execute"), "FIELD_INVALID", ""),
         (command("processing.watch_processing_session"), "FIELD_INVALID", ""),
     ],
-    ids=["operation", "domain", "field", "two spellings", "itself", "stream"],
+    ids=["operation", "domain", "field", "two spellings", "no number", "itself", "stream"],
 )
 async def test_what_cannot_be_carried_out_is_told_with_the_nearest(coordinator, request_, reason, nearest):
     """NOT_FOUND or INVALID_ARGUMENT, with a name that exists."""
