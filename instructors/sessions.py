@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from instructors.views import event_of, row_view, session_of, steps_of
 from processing_service.engine.base import Engine
+from processing_service.engine.definitions import Definition
 from processing_service.engine.managers.sessions import MAX_LABELS, SessionManager
 from processing_service.engine.records import Plan, Record, SessionState
 from processing_service.engine.state import State, initial, restore
@@ -82,7 +83,14 @@ class SessionReader:
             for step in state.steps:
                 if step.output is not None and not step.output.digest:
                     await self._artifacts.put(step.output.data, type_name=step.output.type_name)
-        return session, {index: step.step_id for index, step in enumerate(definition.plan.steps)}
+        return session, _step_ids(definition)
+
+    def _step_ids(self, row: SessionRow) -> Mapping[int, str]:
+        """step_id by index; none if an operation is gone."""
+        try:
+            return _step_ids(self._sessions.definition_of(row))
+        except CoordinatorError:
+            return {}
 
     async def page(self, request: pb.GetProcessingSessionsRequest) -> pb.GetProcessingSessionsResponse:
         """Sessions, newest first. Raises CoordinatorError: PAGE_TOKEN_INVALID, FIELD_INVALID."""
@@ -113,12 +121,16 @@ class SessionReader:
         which = request.session_id.encode()
         after = read_number(which, request.page_token) or request.after_sequence
         records = await self._store.records(request.session_id, tenant, after, size + 1)
-        _, step_ids = await self.snapshot(request.session_id, tenant)
+        step_ids = self._step_ids(row)
         shown = fit((event_of(record, request.session_id, step_ids) for record in records), size)
         response = pb.GetProcessingSessionEventsResponse(events=shown)
         if len(records) > len(shown):
             response.next_page_token = make_token(which, str(shown[-1].sequence))
         return response
+
+
+def _step_ids(definition: Definition) -> Mapping[int, str]:
+    return {index: step.step_id for index, step in enumerate(definition.plan.steps)}
 
 
 def restored(row: SessionRow, plan: Plan, records: Iterable[Record]) -> State:

@@ -253,6 +253,19 @@ async def test_unfinished_sessions_are_found_and_charged(store: SqliteStore) -> 
     assert (row.start.session_id, row.recoveries, row.start.definition, history) == ("s-1", 1, b"definition", [])
 
 
+async def test_a_long_history_is_read_in_parts(store: SqliteStore) -> None:
+    """Every part is what stands behind the one before, however its records were written."""
+    number = await begin(store)
+    for first in range(1, 1000, 7):
+        state, records = turn("s-1", *[Kind.STEP_STARTED] * 7, first=first)
+        await store.sessions.commit(number, state, records, wait=True)  # type: ignore[misc]
+    read: list[int] = []
+    while part := await store.sessions.records("s-1", "t", len(read), 100):
+        read += [record.sequence for record in part]
+
+    assert read == list(range(1, 1002))
+
+
 async def test_a_waiter_is_woken_by_the_next_commit(store: SqliteStore) -> None:
     """And by the removal of the session."""
     number = await begin(store)

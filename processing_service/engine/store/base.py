@@ -127,7 +127,7 @@ class SessionStore(Protocol):
         """
 
     async def read(self, session_id: str, tenant: str) -> SessionRow:
-        """The session. Raises CoordinatorError SESSION_NOT_FOUND."""
+        """The session with its definition. Raises CoordinatorError SESSION_NOT_FOUND."""
 
     async def load(self, session_id: str, tenant: str) -> tuple[SessionRow, list[Record]]:
         """The session with its definition and its whole history."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -290,7 +291,7 @@ class SqliteSessions:
 
     async def read(self, session_id: str, tenant: str) -> SessionRow:
         """See SessionStore.read."""
-        return await self._readers.run(lambda connection: _read(connection, session_id, tenant))
+        return await self._readers.run(lambda c: _with_definition(c, _read(c, session_id, tenant)))
 
     async def load(self, session_id: str, tenant: str) -> tuple[SessionRow, list[Record]]:
         """See SessionStore.load."""
@@ -334,7 +335,8 @@ class SqliteSessions:
 
         def read(connection: sqlite3.Connection) -> list[Record]:
             row = _read(connection, session_id, tenant)
-            return [record for record in _records(connection, row.number, after) if record.sequence > after][:limit]
+            behind = (record for record in _each_record(connection, row.number, after) if record.sequence > after)
+            return list(islice(behind, limit))
 
         return await self._readers.run(read)
 
@@ -365,6 +367,12 @@ def _read(connection: sqlite3.Connection, session_id: str, tenant: str) -> Sessi
             ErrorReason.ERROR_REASON_SESSION_NOT_FOUND, "session", session_id, hint="GetProcessingSessions lists them"
         )
     return _row(row)
+
+
+def _each_record(connection: sqlite3.Connection, number: int, after: int) -> Iterator[Record]:
+    """Reads no further than is asked for: a history may have very many."""
+    for (chunk,) in connection.execute(SQL["read_chunks"], (number, after)):
+        yield from decode(chunk)
 
 
 def _records(connection: sqlite3.Connection, number: int, after: int) -> list[Record]:
