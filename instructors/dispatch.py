@@ -201,10 +201,13 @@ class Dispatch:
 
     async def _request(self, run: _Run, step: PlannedStep, call: StepCall) -> Any:
         """The request with everything in it."""
-        scope = await self._scope(run, call, step.needs)
+        items: list[Any] | None = self._cache.get(run.results, (call.step, _ITEMS)) if call.item >= 0 else None
+        scope = await self._scope(run, call, step.needs if items is None else step.request_needs)
         if call.item >= 0:
-            await self._open(scope, step.compiled.wanted_first(scope))
-            scope.item, scope.item_index = self._items(run, step, call, scope)[call.item], call.item
+            if items is None:
+                await self._open(scope, step.compiled.wanted_first(scope))
+                items = self._items(run, step, call, scope)
+            scope.item, scope.item_index = items[call.item], call.item
         await self._open(scope, step.compiled.wanted(scope))
         request: Any = step.compiled.build(scope)
         if step.takes_data and run.has_references:

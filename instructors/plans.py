@@ -32,6 +32,8 @@ class PlannedStep(NamedTuple):
     """Seconds that a call may wait for its turn."""
     needs: tuple[int, ...]
     """Steps whose results its bindings read, by index."""
+    request_needs: tuple[int, ...]
+    """Those of them whose results its request reads, beside the item of a foreach."""
     pins: tuple[str, ...]
     """Fields of its request that a pinned model fills."""
     takes_data: bool
@@ -88,6 +90,7 @@ class Plans:
             operation=operation,
             max_queued=written.max_queued.ToMicroseconds() / 1e6 if written.HasField("max_queued") else _FOREVER,
             needs=tuple(indices[name] for name in sorted(compiled.needs)),
+            request_needs=tuple(indices[name] for name in sorted(compiled.request_needs)),
             pins=_pins(operation.kind.request),
             takes_data=carries_data(operation.kind.request) and operation.domain != OWN,
             is_child=is_child,

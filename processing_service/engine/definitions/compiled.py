@@ -32,6 +32,8 @@ class CompiledStep:
     template: Template
     needs: frozenset[str]
     """Steps that its bindings read."""
+    request_needs: frozenset[str]
+    """Those of them that its request reads, beside the item of a foreach."""
     parameters: frozenset[str]
     """Parameters that its bindings read."""
     when: Binding | None

@@ -173,7 +173,9 @@ class _Compiler:
         _normalise_step(step)
         if operation is None or template is None:
             return None
-        return CompiledStep(path, step.step_id, operation, template, needs, parameters, condition, each)
+        return CompiledStep(
+            path, step.step_id, operation, template, needs, frozenset(context.steps), parameters, condition, each
+        )
 
     def _template(
         self, path: str, step: WorkflowStep, operation: OperationType | None, context: TemplateContext

@@ -358,6 +358,17 @@ def test_artifacts_are_wanted_where_their_content_is() -> None:
     assert sized.condition(Scope({"page": far}, {}, contents={"abc": b"xyz"}))
 
 
+def test_what_items_need_is_not_what_their_requests_need() -> None:
+    """A request is built of its item; the list that the item comes from is not read again for each."""
+    foreach = "foreach: {items: '${steps.each.echo.text}'}"
+    operation = "operation: postprocessing.post_postprocessing_execute"
+    echo = "parameters: {echo: {text: '${item + steps.run.echo.text}'}}"
+    step = parse_definition(f"{HEAD}  - {{step_id: subject, {operation}, {foreach}, {echo}}}\n", CATALOG)[0].steps[-1]
+
+    assert step.needs == {"each", "run"}
+    assert step.request_needs == {"run"}
+
+
 def test_steps_give_artifacts_too() -> None:
     """A Datum in the reply of a step, and in each of a list of replies, is opened where bytes are wanted."""
     far = [Datum(artifact=Artifact(digest=digest)) for digest in "ab"]
