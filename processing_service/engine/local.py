@@ -105,6 +105,7 @@ class LocalEngine:
         self._now_us, self._observer, self._on_end = now_us, observer, on_end
         self._ledger = Ledger(store, artifacts)
         self._lives: dict[str, Live] = {}
+        self._opening: dict[str, asyncio.Future[Opened]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._draining = self._letting_go = False
@@ -145,30 +146,38 @@ class LocalEngine:
         if live.durability is not Durability.NONE:
             live.number, durable = self._store.open(start, holds)
             if live.durability is Durability.FULL:
-                try:
-                    opened = await asyncio.shield(durable)
-                except asyncio.CancelledError:
-                    durable.add_done_callback(partial(self._start_alone, live, on_leave))
-                    raise
-                if opened.repeated:
-                    return opened, None
-            else:
-                durable.add_done_callback(partial(_note_refusal, live))
+                opened = await self._opened(live, durable, on_leave)
+                return opened, None if opened.repeated else live
+            durable.add_done_callback(partial(_note_refusal, live))
         self._start(live)
         return opened, live
+
+    async def _opened(
+        self, live: Live, durable: asyncio.Future[Opened], on_leave: Callable[[Live], None] | None
+    ) -> Opened:
+        """Waits until the start is durable; the session begins in that very turn of the loop, whoever waits."""
+        self._opening[live.state.session_id] = durable
+        durable.add_done_callback(partial(self._start_stored, live))
+        try:
+            return await asyncio.shield(durable)
+        except asyncio.CancelledError:
+            if on_leave is not None:
+                durable.add_done_callback(partial(self._leave, live, on_leave))
+            raise
 
     def _start(self, live: Live) -> None:
         self._observer.session_started(live)
         self._begin(live, Started(self._now_us()))
 
-    def _start_alone(
-        self, live: Live, on_leave: Callable[[Live], None] | None, durable: asyncio.Future[Opened]
-    ) -> None:
-        """Starts a session whose caller has left, if it came to be stored."""
-        if durable.exception() is not None or durable.result().repeated or self._draining:
-            return
-        self._start(live)
-        if on_leave is not None:
+    def _start_stored(self, live: Live, durable: asyncio.Future[Opened]) -> None:
+        """Starts a session that came to be stored; one that came too late goes on at the next start of the server."""
+        self._opening.pop(live.state.session_id, None)
+        if durable.exception() is None and not durable.result().repeated and not self._letting_go:
+            self._start(live)
+
+    def _leave(self, live: Live, on_leave: Callable[[Live], None], durable: asyncio.Future[Opened]) -> None:
+        """Tells of a caller that left before the start was durable, if the session runs."""
+        if self._lives.get(live.state.session_id) is live:
             on_leave(live)
 
     def _begin(self, live: Live, event: Event) -> None:
@@ -220,24 +229,38 @@ class LocalEngine:
         Raises:
             CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL.
         """
-        live = self._lives.get(session_id)
-        if live is None or live.over:
-            row, records = await self._store.load(session_id, tenant)
-            if row.state not in LEGAL[command.action]:
-                raise illegal(session_id, row.state, command)
-            context, plan = self._revive(row)
-            state = restore(plan, initial(session_id, plan, row.start.created_us, row.start.budget_us), records)
-            live = Live(context, plan, state, Durability(row.start.durability))
-            live.number = row.number
-            self._lives[session_id] = live
-        elif live.state.state not in LEGAL[command.action]:
+        live = await self._reach(session_id, tenant, command)
+        if live.state.state not in LEGAL[command.action]:
             raise illegal(session_id, live.state.state, command)
+        self._lives[session_id] = live
         jobs = self.feed(live, command)
         state, durable = live.state, self._ledger.write(live, (), wait=True)
         self._spawn_all(live, jobs)
         if durable is not None:
             await durable
         return state
+
+    async def _reach(self, session_id: str, tenant: str, command: Command) -> Live:
+        """The session that runs, or an ended one taken up from the store; never a second one beside the first.
+
+        A start is visible in the store a moment before its session runs here, so it is waited for.
+        """
+        if (opening := self._opening.get(session_id)) is not None:
+            await asyncio.wait([opening])
+        live = self._lives.get(session_id)
+        if live is not None and not live.over:
+            return live
+        row, records = await self._store.load(session_id, tenant)
+        if row.state not in LEGAL[command.action]:
+            raise illegal(session_id, row.state, command)
+        live = self._lives.get(session_id)
+        if live is not None and not live.over:  # somebody else took it up meanwhile
+            return live
+        context, plan = self._revive(row)
+        state = restore(plan, initial(session_id, plan, row.start.created_us, row.start.budget_us), records)
+        live = Live(context, plan, state, Durability(row.start.durability))
+        live.number = row.number
+        return live
 
     def post(self, live: Live, command: Command) -> None:
         """Gives a command to a live session, without waiting for anything; one that is not legal is refused there.
