@@ -44,7 +44,13 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     renderer: Any = structlog.processors.JSONRenderer()
     if settings.format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    # no local variables, which are structlog's default: they hold contents of pages, tokens, megabytes
+    tracebacks = structlog.processors.ExceptionRenderer(
+        structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
@@ -55,7 +61,7 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *([structlog.processors.dict_tracebacks] if settings.format == "json" else []),
+            *([tracebacks] if settings.format == "json" else []),
             renderer,
         ],
     )

@@ -54,6 +54,21 @@ def test_json_lines_carry_the_call(configured):
     assert "session_id" not in outside
 
 
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_tracebacks_keep_local_variables_to_themselves(configured, form):
+    """What a call carried is not for the log."""
+    stream = configured(format=form)
+    secret = "of".join(["part ", " a page"])
+    try:
+        int(secret)
+    except ValueError:
+        logging.getLogger("some.module").exception("failed")
+
+    assert "ValueError" in stream.getvalue()
+    assert "secret = " not in stream.getvalue()
+    assert '"secret"' not in stream.getvalue()
+
+
 def test_exceptions_are_in_the_line(configured):
     """A traceback is part of its JSON line."""
     stream = configured(format="json")
