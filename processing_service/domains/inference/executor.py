@@ -30,12 +30,13 @@ class Executor:
         this returns. Work that no thread has begun is dropped.
         """
         done = self._pool.submit(work)
+        running = asyncio.wrap_future(done)
         try:
-            return await asyncio.shield(asyncio.wrap_future(done))
+            return await asyncio.shield(running)
         except asyncio.CancelledError:
             stop.set()
             if not done.cancel():
-                await settled(asyncio.wrap_future(done))
+                await settled(running)
             raise
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Work runs in threads; who is cancelled leaves nothing running behind."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -50,6 +51,29 @@ async def test_a_cancelled_caller_stops_the_work_and_waits_for_its_end(executor)
         await caller
 
     assert ended.is_set()
+
+
+async def test_nobody_misses_the_error_of_stopped_work(executor):
+    """That work ends with an error when it is stopped is as it should be, and nothing to log."""
+    stop, begun, asked, missed = Stop(), threading.Event(), threading.Event(), []
+    stop.call(asked.set)
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: missed.append(context))
+
+    def work():
+        begun.set()
+        asked.wait()
+        raise ZeroDivisionError
+
+    caller = asyncio.create_task(executor.run(work, stop))
+    await asyncio.to_thread(begun.wait)
+    caller.cancel()
+    await asyncio.wait([caller])
+    assert caller.cancelled()
+    del caller
+    await asyncio.sleep(0)
+    gc.collect()
+
+    assert missed == []
 
 
 async def test_work_that_waits_is_dropped(executor):
