@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -21,6 +22,8 @@ from processing_service.wire.errors import Code, CoordinatorError, invalid
 from processing_service.wire.pages import fit, make_token, page_size, read_number
 
 _FIRST_SECOND: Final = -62_135_596_800
+_LONG: Final = 1000
+"""Records whose state is made beside the event loop; it takes some milliseconds."""
 _LAST_SECOND: Final = 253_402_300_799
 """Of google.protobuf.Timestamp."""
 
@@ -74,7 +77,10 @@ class SessionReader:
             definition = self._sessions.definition_of(row)
         except CoordinatorError:  # an operation is gone: the session is shown without its steps
             return row_view(row, self._now_us(), self._owner), {}
-        state = restored(row, definition.plan, records)
+        if len(records) <= _LONG:
+            state = restored(row, definition.plan, records)
+        else:
+            state = await asyncio.to_thread(restored, row, definition.plan, records)
         session = session_of(row.start, state, row.result, self._now_us(), self._owner)
         session.steps.extend(steps_of(definition, state))
         if live := self._engine.live(session_id):
