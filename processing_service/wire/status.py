@@ -15,6 +15,8 @@ from processing_service.wire.errors import DOMAIN, Code, CoordinatorError, Unava
 STATUS_LIMIT: Final = 3000
 """Largest serialised Status in bytes: 4 KB in base64, so that all trailers stay below the 8 KiB that gRPC lets pass."""
 
+LONGEST_DELAY: Final = 30 * 24 * 3600.0
+"""Longest time until another try that is believed, in seconds."""
 _TEXT_LIMIT: Final = 1024
 _FACT_LIMIT: Final = 256
 _FACTS_LIMIT: Final = 1024
@@ -170,7 +172,12 @@ def _violation(field_path: str, description: str) -> Violation:
 
 def _retry_delay(status: status_pb2.Status) -> float | None:
     retry = _find(status, details_pb2.RetryInfo())
-    return retry.retry_delay.ToTimedelta().total_seconds() if retry else None
+    return bounded(retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9) if retry else None
+
+
+def bounded(delay: float) -> float:
+    """A delay that another process asked for, in seconds: not negative, and within what a clock can say."""
+    return min(max(0.0, delay), LONGEST_DELAY)
 
 
 def _add(status: status_pb2.Status, detail: Message) -> None:

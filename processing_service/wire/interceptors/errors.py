@@ -16,7 +16,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from grpc.aio import AioRpcError
 
 from processing_service.wire.errors import Code, CoordinatorError, internal
-from processing_service.wire.status import STATUS_LIMIT, clip, from_status, made, parse_status, to_status
+from processing_service.wire.status import STATUS_LIMIT, bounded, clip, from_status, made, parse_status, to_status
 
 DETAILS: Final = "grpc-status-details-bin"
 PUSHBACK: Final = "grpc-retry-pushback-ms"
@@ -134,7 +134,7 @@ def _trailing(error: AioRpcError, key: str) -> str | bytes | None:
 def _pushback(error: AioRpcError) -> float | None:
     """Seconds of the trailer; None if it is absent, no number, or negative (which means: do not try again)."""
     text = _trailing(error, PUSHBACK)
-    return int(text) / 1000 if isinstance(text, str) and text.isdecimal() else None
+    return bounded(float(text) / 1000) if isinstance(text, str) and text.isdecimal() else None
 
 
 def cancelled_from_outside() -> bool:

@@ -7,6 +7,7 @@ import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 from coordinator.processing.v1 import processing_pb2_grpc as rpc
+from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -22,7 +23,7 @@ from processing_service.wire.errors import (
 )
 from processing_service.wire.interceptors.edge import Edge, EdgeInterceptor
 from processing_service.wire.interceptors.errors import DETAILS, PUSHBACK, from_rpc_error
-from processing_service.wire.status import STATUS_LIMIT, to_status
+from processing_service.wire.status import LONGEST_DELAY, STATUS_LIMIT, to_status
 from processing_service.wire.telemetry.hooks import Telemetry
 
 REASONS = [value for value in ErrorReason.values() if value != ErrorReason.ERROR_REASON_UNSPECIFIED]
@@ -278,3 +279,14 @@ def test_damaged_details(data):
     got = from_rpc_error(rpc_error(grpc.StatusCode.NOT_FOUND, "gone", ((DETAILS, data),)))
 
     assert (got.code, got.reason, got.message) == (Code.NOT_FOUND, ErrorReason.ERROR_REASON_FOREIGN, "gone")
+
+
+@pytest.mark.parametrize(("seconds", "delay"), [(-5, 0.0), (90, 90.0), (1 << 62, LONGEST_DELAY)])
+def test_a_delay_that_another_process_asks_for_is_bounded(seconds, delay):
+    """Whatever stands in RetryInfo, the caller can go on with it."""
+    status = status_pb2.Status(code=Code.UNAVAILABLE, message="later")
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason="BUSY", domain="other"))
+    status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=seconds)))
+    trailers = ((DETAILS, status.SerializeToString()),)
+
+    assert from_rpc_error(rpc_error(grpc.StatusCode.UNAVAILABLE, "later", trailers)).retry_delay == delay
