@@ -30,7 +30,7 @@ from processing_service.engine.base import Progress, Resolution, Result, Session
 from processing_service.engine.definitions.bindings import Scope
 from processing_service.engine.records import Output, StepState
 from processing_service.engine.store.base import ArtifactStore
-from processing_service.wire.callcontext import CallContext, current
+from processing_service.wire.callcontext import CallContext, current, serving
 from processing_service.wire.errors import Code, CoordinatorError, from_failure
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Dispatch:
         request = self._simple_request(run, step, call) or await self._request(run, step, call)
         message: Any = None
         if step.is_child:
-            data = await self._child(call, request)
+            data = await self._child(call, request, context)
         else:
             instructor = self._instructors[step.operation.domain]
             if instructor.turns.full:
@@ -266,9 +266,10 @@ class Dispatch:
             if not needed and all(steps[follower].ended for follower in followers[index]):
                 self._cache.drop(run.results, key)
 
-    async def _child(self, call: StepCall, request: PostWorkflowExecuteRequest) -> bytes:
-        """Runs a session of its own. Raises CoordinatorError: STEP_FAILED with its cause."""
-        response = await self._start_child(call, request)
+    async def _child(self, call: StepCall, request: PostWorkflowExecuteRequest, context: CallContext) -> bytes:
+        """Runs a session of its own, in the trace of its step. Raises CoordinatorError: STEP_FAILED with its cause."""
+        with serving(current()._replace(traceparent=context.traceparent)):
+            response = await self._start_child(call, request)
         session = response.session
         if session.state == SessionState.SESSION_STATE_SUCCEEDED:
             return response.SerializeToString()

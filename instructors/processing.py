@@ -21,7 +21,7 @@ from processing_service.engine.ids import check_id
 from processing_service.engine.live import Live
 from processing_service.engine.managers.sessions import Beginning, Parent, SessionManager, may_delete, request_digest
 from processing_service.engine.managers.workflows import WorkflowManager
-from processing_service.engine.records import Action
+from processing_service.engine.records import Action, SessionState
 from processing_service.engine.store.base import SessionRemover
 from processing_service.wire.callcontext import CallContext, current
 from processing_service.wire.errors import Code, CoordinatorError, Violation, invalid
@@ -181,13 +181,23 @@ class ProcessingInstructor:
         live = self._engine.live(above.session_id)
         assert live is not None
         parent = Parent(above.session_id, above.depth, call.deadline_us, live.durability)
-        context = current()._replace(tenant=above.tenant, traceparent=above.traceparent, deadline=None)
+        context = current()._replace(tenant=above.tenant, deadline=None)
         if not live.durability.stored:
             request.durability = pb.DURABILITY_NONE
         stored = request.durability != pb.DURABILITY_NONE
         request.request_id = f"{call.key}@{live.state.created_us}" if stored else ""
         request.background, request.cancel_on_disconnect = False, True
-        return await self._execute(request, context, _digest_of(request), parent)
+        try:
+            return await self._execute(request, context, _digest_of(request), parent)
+        except asyncio.CancelledError:
+            self._leave_child(request.request_id, above.tenant)
+            raise
+
+    def _leave_child(self, request_id: str, tenant: str) -> None:
+        """Cancels the session of a step that was cancelled before it had found it again after a restart."""
+        child = self._engine.begun_by(request_id, tenant) if request_id else None
+        if child is not None and child.state.state < SessionState.CANCELLING:
+            self._leave(child)
 
     async def delete(self, request: pb.DeleteProcessingSessionRequest) -> pb.DeleteProcessingSessionResponse:
         """Removes a session that has ended; with force it is terminated first.

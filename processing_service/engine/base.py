@@ -133,6 +133,9 @@ class Engine(Protocol):
     def live(self, session_id: str) -> Live | None:
         """The session, if it runs in this process."""
 
+    def begun_by(self, request_id: str, tenant: str) -> Live | None:
+        """The session that this request_id began, if it runs in this process."""
+
     def post(self, live: Live, command: Command) -> None:
         """Gives a command to a live session, without waiting for anything."""
 

@@ -114,6 +114,13 @@ class LocalEngine:
         """The session, if it runs in this process."""
         return self._lives.get(session_id)
 
+    def begun_by(self, request_id: str, tenant: str) -> Live | None:
+        """The session that this request_id began, if it runs in this process."""
+        for live in self._lives.values():
+            if live.context.request.request_id == request_id and live.context.tenant == tenant:
+                return live
+        return None
+
     def __len__(self) -> int:
         """Sessions that run in this process."""
         return len(self._lives)

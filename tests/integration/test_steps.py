@@ -259,10 +259,10 @@ async def test_the_end_of_a_parent_ends_its_child_also_after_a_restart(tmp_path)
         await first.put("inner", echo(delay="60s"))
         await first.put("outer", child("inner"))
         await first.execute("outer", session_id="above", background=True)
-        while len(await first.sessions()) < 2:
+        while len(found := await first.sessions()) < 2:
             pass
+    below = found[0]
     async with serving(tmp_path) as second:
-        below = (await second.sessions())[0]
         await second.stub.DeleteProcessingSession(pb.DeleteProcessingSessionRequest(session_id="above", force=True))
         session = await asyncio.wait_for(second.ended(below), 5)
 
