@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -155,6 +156,8 @@ async def wired(folder: Path, telemetry: Telemetry) -> AsyncIterator[tuple[Coord
         coordinator.add_to(listener.server)
         await coordinator.start()
         await monitor.look(coordinator.well)
+        watching = asyncio.ensure_future(monitor.run(coordinator.well))
+        stack.callback(watching.cancel)
         await listener.start([SERVICE])
         try:
             async with reach(listener.address) as served:
