@@ -145,7 +145,7 @@ class LocalEngine:
         Raises:
             CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_*.
         """
-        if self._draining:
+        if self._letting_go or (self._draining and not start.parent_session_id):  # a child is part of what runs
             raise Unavailable(ErrorReason.ERROR_REASON_SERVER_DRAINING, "the server is shutting down", retry_delay=1.0)
         state = initial(start.session_id, plan, start.created_us, start.budget_us)
         live = Live(context, plan, state, Durability(start.durability))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 
 from processing_service.wire.errors import Unavailable
+
+_RETRY_S: Final = 1.0
+"""What a caller is told to wait, in seconds: about as long as another server takes to come up."""
 
 
 class InFlight:
@@ -20,9 +24,8 @@ class InFlight:
     def check(self) -> None:
         """Raises UNAVAILABLE once the server refuses."""
         if self.refusing:
-            raise Unavailable(
-                ErrorReason.ERROR_REASON_SERVER_DRAINING, "the server is shutting down; call another or try again later"
-            )
+            text = "the server is shutting down; call another or try again later"
+            raise Unavailable(ErrorReason.ERROR_REASON_SERVER_DRAINING, text, retry_delay=_RETRY_S)
 
     def leave(self) -> None:
         """Counts a call out."""
