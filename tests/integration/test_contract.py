@@ -8,11 +8,12 @@ import pytest
 from coordinator.processing.v1 import processing_pb2 as pb
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
 from processing_service.server.hosting import DOMAINS, service_name
 from processing_service.wire.errors import Code
 from processing_service.wire.listener import ListenerSettings
-from tests.coordinators import refused, serving
+from tests.coordinators import echo, reasons, refused, serving
 
 UNSERVED = (
     "PostWorkflowPlan",
@@ -79,7 +80,32 @@ async def test_a_coordinator_whose_domain_is_down_does_not_serve(tmp_path):
         request = HealthCheckRequest(service=service_name("processing"))
         watch = aiter(health.Watch(request))
         assert (await anext(watch)).status == HealthCheckResponse.NOT_SERVING
+        await served.put("greet", echo(retry={"max_attempts": 2, "initial_delay": "0.01s"}))
+        session = (await served.execute("greet")).session
+        retries = [event.failure.reason_name for event in await served.events(session.session_id)]
+        assert (session.state, reasons(session)) == (pb.SESSION_STATE_FAILED, ["STEP_FAILED", "DOMAIN_UNAVAILABLE"])
+        assert session.failure.cause.status_code == Code.UNAVAILABLE
+        assert retries.count("DOMAIN_UNAVAILABLE") == 2
+        listed = await served.stub.GetProcessingDomains(pb.GetProcessingDomainsRequest())
+        (domain,) = [domain for domain in listed.domains if domain.domain == "postprocessing"]
+        assert (domain.domain_health, domain.address) == (pb.DOMAIN_HEALTH_UNREACHABLE, address)
         settings = {"only": "postprocessing", "listener": ListenerSettings(address)}
         async with serving(tmp_path / "domain", **settings):
             assert (await anext(watch)).status == HealthCheckResponse.SERVING
+            assert (await served.execute("greet")).session.state == pb.SESSION_STATE_SUCCEEDED
         assert (await anext(watch)).status == HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_lists_the_services(coordinator, version):
+    """The four services of the contract and health, in both versions of the protocol."""
+    call = coordinator.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=ServerReflectionRequest.SerializeToString,
+        response_deserializer=ServerReflectionResponse.FromString,
+    )(iter([ServerReflectionRequest(list_services="")]))
+    (reply,) = [reply async for reply in call]
+    names = {service.name for service in reply.list_services_response.service}
+
+    assert {service_name(name) for name in (*DOMAINS, "processing")} <= names
+    assert "grpc.health.v1.Health" in names
