@@ -1,23 +1,89 @@
-"""Processes as a user starts them: one store, one owner; a drain that ends well."""
+"""Processes as a user starts them: one store, one owner; a drain that ends well; stores that cannot be used."""
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from coordinator.processing.v1 import processing_pb2 as pb
 
+from processing_service.client import CoordinatorClient
 from tests.acceptance.processes import Server
+
+ECHOES = (Path(__file__).parents[2] / "examples" / "workflows" / "three-echoes.yaml").read_text(encoding="utf-8")
+
+
+def ends(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A server that cannot start."""
+    command = (sys.executable, "-m", "processing_service.cli", "serve", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 async def test_a_second_server_on_one_store_is_told_who_has_it(tmp_path: Path) -> None:
-    """It ends with the process id of the first, and the first goes on."""
-    first = Server("--store", str(tmp_path / "store"), "--listen", f"unix:{tmp_path}/first.sock")
-    second = Server("--store", str(tmp_path / "store"), "--listen", f"unix:{tmp_path}/second.sock")
+    """It ends with an exit code and the process id of the first, and the first goes on."""
+    store = ("--store", str(tmp_path / "store"))
+    first = Server(*store, "--listen", f"unix:{tmp_path}/first.sock")
     await first.start()
     try:
-        with pytest.raises(AssertionError, match=rf"STORE_LOCKED[\s\S]*|process {first.pid}"):
-            await second.start()
-        assert str(first.pid) in "".join(second.output)
+        second = ends(*store, "--listen", f"unix:{tmp_path}/second.sock")
+        async with CoordinatorClient(first.address) as client:
+            await client.put_processing_workflow(ECHOES)
+
+        assert second.returncode != 0
+        assert "STORE_LOCKED" in second.stderr
+        assert f"process {first.pid}" in second.stderr
+        assert "Traceback" not in second.stderr
     finally:
-        await second.kill()
         assert await first.stop() == 0
+
+
+async def test_a_server_that_is_told_to_stop_answers_what_is_under_way(tmp_path: Path) -> None:
+    """SIGTERM: the call in flight gets its session, ended; the process ends with 0; nothing is left to take up."""
+    arguments = ("--store", str(tmp_path / "store"), "--listen", f"unix:{tmp_path}/first.sock")
+    server = Server(*arguments)
+    await server.start()
+    async with CoordinatorClient(server.address) as client:
+        await client.put_processing_workflow(ECHOES)
+        parameters = {"text": "to the end", "delay_seconds": "0.2s"}
+        await client.post_workflow_execute("three-echoes", parameters, session_id="s", background=True)
+        code = await server.stop()
+    again = Server(*arguments)
+    await again.start()
+    try:
+        async with CoordinatorClient(again.address) as client:
+            session = (await client.get_processing_session("s")).session
+    finally:
+        await again.stop()
+
+    assert code == 0
+    assert session.state == pb.SESSION_STATE_SUCCEEDED
+    assert not any("taken up" in line for line in again.output)
+
+
+@pytest.mark.parametrize("kind", ["newer", "no database", "a file"])
+def test_a_store_that_cannot_be_used_is_left_as_it_is(tmp_path: Path, kind: str) -> None:
+    """The process ends with an exit code and says what to do, without a path or a traceback; no byte is changed."""
+    store = tmp_path / "store"
+    if kind == "a file":
+        file = store
+    else:
+        store.mkdir()
+        file = store / "coordinator.sqlite"
+    file.write_bytes(b"something else entirely" * 100)
+    if kind == "newer":
+        file.unlink()
+        connection = sqlite3.connect(file)
+        connection.executescript("PRAGMA journal_mode = WAL; PRAGMA user_version = 99")
+        connection.close()
+    before = file.read_bytes()
+    ended = ends("--store", str(store), "--listen", f"unix:{tmp_path}/s.sock")
+    reason = {"newer": "STORE_TOO_NEW", "no database": "STORE_UNAVAILABLE", "a file": "STORE_READ_ONLY"}[kind]
+
+    assert ended.returncode != 0
+    assert reason in ended.stderr
+    assert str(store) not in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert file.read_bytes() == before
