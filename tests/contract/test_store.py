@@ -68,6 +68,35 @@ async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) ->
     await store.close()
 
 
+async def test_many_that_begin_and_end_at_once_are_all_stored(store: SqliteStore) -> None:
+    """More than one transaction begins, none of them waited for before its session goes on."""
+    ends = []
+    for number in range(50):
+        session_id = f"s-{number}"
+        row, _ = store.sessions.open(start(session_id))
+        state, records = turn(session_id, Kind.SESSION_STARTED, Kind.SESSION_ENDED, state=SessionState.SUCCEEDED)
+        ends.append(store.sessions.commit(row, state, records, result=b"out", wait=True))
+    await asyncio.gather(*ends)  # type: ignore[arg-type]
+
+    rows = await store.sessions.page(SessionFilter(tenant="t"), 0, 100)
+    assert {(row.state, row.last_sequence, row.result) for row in rows} == {(SessionState.SUCCEEDED, 2, b"out")}
+    assert len(rows) == await store.sessions.count(SessionFilter(tenant="t", states=(SessionState.SUCCEEDED,))) == 50
+    assert len(await store.sessions.records("s-49", "t", 0, 10)) == 2
+
+
+async def test_what_came_of_a_refused_start_is_refused_too(store: SqliteStore) -> None:
+    """Its history does not go to the session that has the id."""
+    await begin(store)
+    number, durable = store.sessions.open(start())
+    end = store.sessions.commit(number, *turn("s-1", Kind.SESSION_STARTED), wait=True)
+    assert end is not None
+    with pytest.raises(CoordinatorError, match="there is a session 's-1' already"):
+        await durable
+    with pytest.raises(CoordinatorError):
+        await end
+    assert await store.sessions.records("s-1", "t", 0, 10) == []
+
+
 async def test_turns_of_one_session_are_one_chunk(store: SqliteStore) -> None:
     """All that happens before a commit is one row and one chunk, in order."""
     number = await begin(store)

@@ -66,17 +66,18 @@ class _Turn:
 
 
 class _Batch:
-    """What the sessions add to one transaction."""
+    """What the sessions add to one transaction; a session that begins in it is one row, however far it has come."""
 
     def __init__(self, owner: SqliteSessions, starts: list[_Start], turns: dict[int, _Turn]) -> None:
         self._owner, self._starts, self._turns = owner, starts, turns
-        self._sessions = [_session_row(start) for start in starts]
-        self._definitions = {start.start.definition_digest: start.start.definition for start in starts}
         told = {number: turn for number, turn in turns.items() if turn.records}
-        self._updates = [_update_row(number, turn) for number, turn in told.items()]
+        self._sessions = [_session_row(start, told.get(start.number)) for start in starts]
+        self._definitions = {start.start.definition_digest: start.start.definition for start in starts}
+        new = {start.number for start in starts}
+        self._updates = [_update_row(number, turn) for number, turn in told.items() if number not in new]
         self._chunks = [(number, turn.records[0].sequence, encode(turn.records)) for number, turn in told.items()]
-        self.sessions = len(starts) + len(told)
-        self.rows = len(starts) + 2 * len(told)
+        self.sessions = len(self._sessions) + len(self._updates)
+        self.rows = self.sessions + len(self._chunks)
         uses = [(digest, start.number) for start in starts for digest in start.holds]
         self._uses = uses + [(digest, number) for number, turn in turns.items() for digest in turn.holds]
 
@@ -90,6 +91,7 @@ class _Batch:
             updated = connection.executemany(SQL["update_session"], self._updates).rowcount
             if updated != len(self._updates):
                 self._find_fenced(connection)
+        if self._chunks:
             connection.executemany(SQL["insert_chunk"], self._chunks)
         if self._uses:
             connection.executemany(SQL["insert_artifact_use"], self._uses)
@@ -103,15 +105,20 @@ class _Batch:
         for start in self._starts:
             if connection.execute(SQL["session_exists"], (start.number,)).fetchone() is None:
                 _explain(connection, start)
+                if (turn := self._turns.get(start.number)) is not None:
+                    turn.error = Fenced(start.start.session_id)
+        self._leave_out_fenced()
 
     def _find_fenced(self, connection: sqlite3.Connection) -> None:
-        """Leaves out the history of sessions that are gone, or that somebody else has written since."""
+        """Finds the sessions that are gone, or that somebody else has written since."""
         for number, turn in self._turns.items():
             last = connection.execute(SQL["last_sequence"], (number,)).fetchone()
             if last is None or last[0] != turn.state.sequence:
                 turn.error = Fenced(turn.state.session_id)
-        fenced = {number for number, turn in self._turns.items() if turn.error}
-        self._chunks = [chunk for chunk in self._chunks if chunk[0] not in fenced]
+        self._leave_out_fenced()
+
+    def _leave_out_fenced(self) -> None:
+        self._chunks = [chunk for chunk in self._chunks if self._turns[chunk[0]].error is None]
 
     def settle(self, error: CoordinatorError | None) -> None:
         for start in self._starts:
@@ -153,8 +160,9 @@ def request_id_reused(request_id: str, first: bytes, now: bytes) -> CoordinatorE
     )
 
 
-def _session_row(opening: _Start) -> tuple[Any, ...]:
+def _session_row(opening: _Start, turn: _Turn | None) -> tuple[Any, ...]:
     start = opening.start
+    stands = (SessionState.PENDING, 1, 0, 0, start.created_us + start.budget_us, start.budget_us, 0, 0, 0, b"")
     return (
         opening.number,
         start.session_id,
@@ -177,12 +185,16 @@ def _session_row(opening: _Start) -> tuple[Any, ...]:
         start.depth,
         start.traceparent,
         start.model_pin,
-        start.created_us + start.budget_us,
-        start.budget_us,
+        *(stands if turn is None else _stands(turn)),
     )
 
 
 def _update_row(number: int, turn: _Turn) -> tuple[Any, ...]:
+    return (*_stands(turn), number, turn.records[0].sequence - 1)
+
+
+def _stands(turn: _Turn) -> tuple[Any, ...]:
+    """Where a session stands, as its row has it."""
     state = turn.state
     return (
         state.state,
@@ -195,8 +207,6 @@ def _update_row(number: int, turn: _Turn) -> tuple[Any, ...]:
         state.in_flight,
         state.recoveries,
         turn.result,
-        number,
-        turn.records[0].sequence - 1,
     )
 
 
@@ -257,6 +267,9 @@ class SqliteSessions:
             return None
         starts, self._starts = self._starts[:_STARTS], self._starts[_STARTS:]
         turns, self._turns = self._turns, {}
+        for start in self._starts:  # what came of a session follows its start, never goes before it
+            if (turn := turns.pop(start.number, None)) is not None:
+                self._turns[start.number] = turn
         return _Batch(self, starts, turns)
 
     def take_back(self, turns: dict[int, _Turn]) -> None:
