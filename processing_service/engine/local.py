@@ -164,9 +164,10 @@ class LocalEngine:
     ) -> Opened:
         """Waits until the start is durable; the session begins in that very turn of the loop, whoever waits."""
         self._opening[live.state.session_id] = durable
-        durable.add_done_callback(partial(self._start_stored, live))
+        told: asyncio.Future[Opened] = self._loop.create_future()  # a caller that leaves cancels this one only
+        durable.add_done_callback(partial(self._start_stored, live, told))
         try:
-            return await asyncio.shield(durable)
+            return await told
         except asyncio.CancelledError:
             if on_leave is not None:
                 durable.add_done_callback(partial(self._leave, live, on_leave))
@@ -176,11 +177,14 @@ class LocalEngine:
         self._observer.session_started(live)
         self._begin(live, Started(self._now_us()))
 
-    def _start_stored(self, live: Live, durable: asyncio.Future[Opened]) -> None:
+    def _start_stored(self, live: Live, told: asyncio.Future[Opened], durable: asyncio.Future[Opened]) -> None:
         """Starts a session that came to be stored; one that came too late goes on at the next start of the server."""
         self._opening.pop(live.state.session_id, None)
-        if durable.exception() is None and not durable.result().repeated and not self._letting_go:
+        error = durable.exception()
+        if error is None and not durable.result().repeated and not self._letting_go:
             self._start(live)
+        if not told.done():
+            told.set_result(durable.result()) if error is None else told.set_exception(error)
 
     def _leave(self, live: Live, on_leave: Callable[[Live], None], durable: asyncio.Future[Opened]) -> None:
         """Tells of a caller that left before the start was durable, if the session runs."""
@@ -329,9 +333,9 @@ class LocalEngine:
 
     async def _work(self, live: Live, job: Job) -> None:
         """Carries out a job and what follows from it, as long as something does."""
-        live.turn_started = self._loop.time()
+        live.turn_started, task = self._loop.time(), _current_task()
         while True:
-            event = await self._carry_out(live, job)
+            event = await self._carry_out(live, job, task)
             jobs = self.feed(live, event)
             if not jobs:
                 return
@@ -342,19 +346,19 @@ class LocalEngine:
                 await asyncio.sleep(0)
                 live.turn_started = self._loop.time()
 
-    async def _carry_out(self, live: Live, job: Job) -> Event:
+    async def _carry_out(self, live: Live, job: Job, task: asyncio.Task[None]) -> Event:
         if type(job) is Run:
-            return await self._call(live, job)
+            return await self._call(live, job, task)
         if type(job) is Resolve:
             return await self._resolve(live, job)
         return await self._conclude(live)
 
-    async def _call(self, live: Live, job: Run) -> Event:
+    async def _call(self, live: Live, job: Run, task: asyncio.Task[None]) -> Event:
         step, item, attempt, deadline_us = job
         flight: Flight = (step, item, attempt)
         key = step_key(live.state.session_id, live.plan.steps[step].step_id, item, attempt)
         call = StepCall(live.context, step, item, attempt, key, deadline_us, live.state.steps)
-        task = live.tasks[flight] = _current_task()
+        live.tasks[flight] = task
         started = self._loop.time()
         try:
             output, times = await self._runner.run(call, partial(live.report, step, item))

@@ -27,6 +27,7 @@ MAX_LABELS: Final = 32
 _MAX_LABEL_CHARACTERS: Final = 256
 _DEFAULT_PRIORITY: Final = 5
 _PRIORITIES: Final = range(11)
+_ADMISSION_CLASSES: Final = frozenset(AdmissionClass.values())
 
 
 class Parent(NamedTuple):
@@ -226,7 +227,7 @@ def _priority(asked: int) -> int:
 
 
 def _admission_class(asked: AdmissionClass.ValueType) -> int:
-    if asked not in AdmissionClass.values():
+    if asked not in _ADMISSION_CLASSES:
         text = f"{asked} is none; take INTERACTIVE, BACKGROUND or BATCH"
         raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "admission_class", text)
     return asked
