@@ -4,7 +4,6 @@ python -m benchmarks.plain_coordinator --listen 127.0.0.1:50051 --postprocessing
 """
 
 import argparse
-import asyncio
 
 from coordinator.postprocessing.v1.postprocessing_pb2 import EchoOperation, PostPostprocessingExecuteRequest
 from coordinator.postprocessing.v1.postprocessing_pb2_grpc import PostprocessingServiceStub
@@ -14,6 +13,7 @@ from coordinator.processing.v1.processing_pb2_grpc import (
     add_ProcessingServiceServicer_to_server,
 )
 
+from processing_service.server import event_loop
 from processing_service.wire.channels import ChannelSettings, open_channel
 from processing_service.wire.health import Health
 from processing_service.wire.interceptors.edge import Edge
@@ -54,4 +54,4 @@ if __name__ == "__main__":
     parser.add_argument("--listen", required=True)
     parser.add_argument("--postprocessing-address", required=True)
     options = parser.parse_args()
-    asyncio.run(serve(options.listen, options.postprocessing_address))
+    event_loop.run(serve(options.listen, options.postprocessing_address))

@@ -46,8 +46,6 @@ def serve(
 
     A domain without an address is served by this process. Told to stop (SIGTERM, Ctrl-C) it drains first.
     """
-    import asyncio
-
     from processing_service.cli.loading import load
 
     flags = {
@@ -61,11 +59,12 @@ def serve(
         "--metrics-address": ("telemetry.metrics.address", metrics_address),
     }
     settings = load(config, flags, assignments or ()).settings  # before the server: what is wrong is told at once
+    from processing_service.server import event_loop
     from processing_service.server import serve as run
     from processing_service.wire.telemetry.logs import configure_logs
 
     configure_logs(settings.telemetry.logs)
-    asyncio.run(run(settings, _announce))
+    event_loop.run(run(settings, _announce))
 
 
 def _announce(process: "Running") -> None:
