@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, MutableMapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -10,6 +11,7 @@ from coordinator.payload.v1.payload_pb2 import Artifact, Datum
 from coordinator.processing.v1 import processing_pb2 as pb
 
 from processing_service.engine.store.base import ArtifactStore
+from processing_service.engine.store.spool import Spool
 from processing_service.wire.errors import Code, CoordinatorError, invalid
 
 THRESHOLD_BYTES: Final = 256 * 1024
@@ -19,23 +21,31 @@ MAX_BYTES: Final = 256 << 20
 
 
 class Artifacts(ArtifactStore, Protocol):
-    """An ArtifactStore that can also be read in parts."""
+    """An ArtifactStore that can also be written and read in parts."""
 
-    async def put_new(self, data: bytes, *, media_type: str = "", type_name: str = "") -> tuple[Artifact, bool]:
-        """As `put`, and whether the content is new."""
+    def spool(self) -> AbstractAsyncContextManager[Spool]:
+        """Takes content in parts; what was not kept by the end of the context leaves nothing."""
 
     async def find(self, digest: str) -> Artifact:
-        """What is known of the content. Raises CoordinatorError ARTIFACT_NOT_FOUND."""
+        """What is known of the content, which stays for a grace from now on.
+
+        Raises:
+            CoordinatorError: ARTIFACT_NOT_FOUND.
+        """
 
     def chunks(self, digest: str, offset: int) -> AsyncIterator[bytes]:
         """The content from an offset, in chunks of at most 1 MiB. Raises as `find`; OUT_OF_RANGE."""
 
 
 class ArtifactInstructor:
-    """Carries content in and out."""
+    """Carries content in and out.
 
-    def __init__(self, store: Artifacts) -> None:
-        self._store = store
+    Args:
+        max_bytes: largest artifact, in bytes.
+    """
+
+    def __init__(self, store: Artifacts, max_bytes: int = MAX_BYTES) -> None:
+        self._store, self._max_bytes = store, max_bytes
 
     async def download(
         self, request: pb.GetProcessingArtifactRequest
@@ -52,33 +62,29 @@ class ArtifactInstructor:
     async def upload(
         self, chunks: AsyncIterator[pb.PostProcessingArtifactRequest]
     ) -> pb.PostProcessingArtifactResponse:
-        """Stores content. Raises CoordinatorError: DIGEST_MISMATCH, PAYLOAD_TOO_LARGE, FIELD_REQUIRED."""
-        expected: Artifact | None = None
-        content, size = bytearray(), 0
-        async for chunk in chunks:
-            expected = expected or chunk.artifact
-            size += len(chunk.data)
-            if size <= MAX_BYTES:  # the rest is read and dropped: a refusal while the client sends may not reach it
-                content += chunk.data
-        if size > MAX_BYTES:
-            raise _too_large()
-        if expected is None:
-            text = "the stream was empty; its first chunk says what it will be"
-            raise invalid(ErrorReason.ERROR_REASON_FIELD_REQUIRED, "artifact", text)
-        if expected.size_bytes and expected.size_bytes != len(content):
-            text = f"{expected.size_bytes} bytes were announced, {len(content)} came"
-            raise invalid(ErrorReason.ERROR_REASON_DIGEST_MISMATCH, "artifact.size_bytes", text)
-        stored, created = await self._checked(bytes(content), expected)
-        return pb.PostProcessingArtifactResponse(artifact=stored, created=created)
+        """Stores content, once it is whole and what was announced.
 
-    async def _checked(self, content: bytes, expected: Artifact) -> tuple[Artifact, bool]:
-        stored, created = await self._store.put_new(
-            content, media_type=expected.media_type, type_name=expected.type_name
-        )
-        if expected.digest and expected.digest != stored.digest:
-            text = f"the content has SHA-256 {stored.digest}, not {expected.digest[:64]}; send it again"
-            raise invalid(ErrorReason.ERROR_REASON_DIGEST_MISMATCH, "artifact.digest", text)
-        return stored, created
+        Raises:
+            CoordinatorError: DIGEST_MISMATCH, PAYLOAD_TOO_LARGE, FIELD_REQUIRED, STORE_*.
+        """
+        expected: Artifact | None = None
+        size = 0
+        async with self._store.spool() as content:
+            async for chunk in chunks:
+                expected = expected or chunk.artifact
+                size += len(chunk.data)
+                if (
+                    size <= self._max_bytes
+                ):  # the rest is read and dropped: a refusal while the client sends may not reach it
+                    await content.write(chunk.data)
+            if size > self._max_bytes:
+                raise _too_large(self._max_bytes)
+            if expected is None:
+                text = "the stream was empty; its first chunk says what it will be"
+                raise invalid(ErrorReason.ERROR_REASON_FIELD_REQUIRED, "artifact", text)
+            _compare(expected, size, await content.digest())
+            stored, created = await content.keep(expected.media_type, expected.type_name)
+        return pb.PostProcessingArtifactResponse(artifact=stored, created=created)
 
     async def store_payloads(self, payloads: MutableMapping[str, Datum]) -> list[bytes]:
         """Puts large content of a request into the store and its references in place; the digests of all references.
@@ -109,10 +115,20 @@ def _large_content(datum: Datum) -> tuple[bytes, str] | None:
     return None
 
 
-def _too_large() -> CoordinatorError:
+def _compare(expected: Artifact, size: int, digest: str) -> None:
+    """Raises CoordinatorError DIGEST_MISMATCH if what came is not what was announced."""
+    if expected.size_bytes and expected.size_bytes != size:
+        text = f"{expected.size_bytes} bytes were announced, {size} came"
+        raise invalid(ErrorReason.ERROR_REASON_DIGEST_MISMATCH, "artifact.size_bytes", text)
+    if expected.digest and expected.digest != digest:
+        text = f"the content has SHA-256 {digest}, not {expected.digest[:64]}; send it again"
+        raise invalid(ErrorReason.ERROR_REASON_DIGEST_MISMATCH, "artifact.digest", text)
+
+
+def _too_large(limit: int) -> CoordinatorError:
     return CoordinatorError(
         Code.RESOURCE_EXHAUSTED,
         ErrorReason.ERROR_REASON_PAYLOAD_TOO_LARGE,
-        f"an artifact may have {MAX_BYTES >> 20} MiB at most; split it",
-        metadata={"limit_bytes": str(MAX_BYTES)},
+        f"an artifact may have {limit >> 20} MiB at most; split it",
+        metadata={"limit_bytes": str(limit)},
     )

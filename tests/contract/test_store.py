@@ -385,16 +385,16 @@ async def test_what_could_not_be_written_does_not_stay(store: SqliteStore, tmp_p
     assert list((tmp_path / "artifacts").glob("??/*")) == []
 
 
-async def test_what_a_killed_process_left_half_written_is_swept(tmp_path: Path) -> None:
-    """After the grace, as content that nobody needs."""
-    store = SqliteStore(StoreSettings(tmp_path, artifact_grace=-1))
-    await store.artifacts.put(b"content")
-    (folder,) = (tmp_path / "artifacts").glob("??")
-    (folder / "half.part").write_bytes(b"con")
+async def test_what_a_killed_process_left_half_written_is_swept(store: SqliteStore, tmp_path: Path) -> None:
+    """At the next start; what was whole stays."""
+    artifact = await store.artifacts.put(b"content")
+    half = tmp_path / "artifacts" / "half.part"
+    half.write_bytes(b"con")
+    again = await reopened(store, tmp_path)
 
-    assert await store.sweep() == 2
-    assert list(folder.iterdir()) == []
-    await store.close()
+    assert not half.exists()
+    assert await again.artifacts.get(artifact.digest) == b"content"
+    await again.close()
 
 
 async def test_artifacts_live_as_long_as_a_session_needs_them(tmp_path: Path) -> None:
@@ -409,6 +409,35 @@ async def test_artifacts_live_as_long_as_a_session_needs_them(tmp_path: Path) ->
     assert await store.sweep() == 1
     assert list((tmp_path / "artifacts").glob("??/*")) == []
     await store.close()
+
+
+async def test_content_that_was_found_again_is_not_swept(store: SqliteStore, tmp_path: Path) -> None:
+    """Whoever found old content, or sent it again, has a grace to say that it is needed."""
+    artifact = await store.artifacts.put(b"content")
+    (file,) = (tmp_path / "artifacts").glob(f"??/{artifact.digest}")
+
+    for look in (lambda: store.artifacts.find(artifact.digest), lambda: store.artifacts.put(b"content")):
+        os.utime(file, (0, 0))
+        await look()
+        assert await store.sweep() == 0
+    os.utime(file, (0, 0))
+    assert await store.sweep() == 1
+    with pytest.raises(CoordinatorError):
+        await store.artifacts.find(artifact.digest)
+
+
+async def test_content_that_is_found_while_it_is_swept_stays(store: SqliteStore, tmp_path: Path) -> None:
+    """A sweep that has asked who uses it looks once more before it removes anything."""
+    artifact = await store.artifacts.put(b"content")
+    (file,) = (tmp_path / "artifacts").glob(f"??/{artifact.digest}")
+    os.utime(file, (0, 0))
+
+    async def used(digest: bytes) -> bool:
+        await store.artifacts.find(digest.hex())
+        return False
+
+    assert await store.artifacts.sweep(used, 3600) == 0
+    assert await store.artifacts.get(artifact.digest) == b"content"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to a read-only folder; the next test stands in for it")

@@ -1,5 +1,6 @@
 """Content goes in and comes out by its digest, over the wire."""
 
+import asyncio
 import hashlib
 import os
 
@@ -19,6 +20,11 @@ async def chunks(data=DATA, **artifact):
     for start in range(0, len(data), 1 << 20):
         first = Artifact(**artifact) if start == 0 else None
         yield pb.PostProcessingArtifactRequest(artifact=first, data=data[start : start + (1 << 20)])
+
+
+def files(folder):
+    """What lies in the store beside its database, whole or not."""
+    return [path for path in folder.glob("store/artifacts/**/*") if path.is_file()]
 
 
 async def content(coordinator, digest, offset=0):
@@ -41,12 +47,35 @@ async def test_content_comes_back_in_chunks_from_any_offset(coordinator):
 
 
 @pytest.mark.parametrize("announced", [{"digest": "0" * 64}, {"size_bytes": 7}])
-async def test_content_that_is_not_what_was_announced_is_refused(coordinator, announced):
-    """DIGEST_MISMATCH names the field."""
+async def test_content_that_is_not_what_was_announced_is_refused(coordinator, tmp_path, announced):
+    """DIGEST_MISMATCH names the field; nothing is stored."""
     error = await refused(coordinator.stub.PostProcessingArtifact(chunks(**announced)))
 
     assert (error.code, error.reason_name) == (Code.INVALID_ARGUMENT, "DIGEST_MISMATCH")
     assert error.violations[0].field_path == f"artifact.{next(iter(announced))}"
+    assert files(tmp_path) == []
+
+
+async def test_an_upload_whose_caller_leaves_leaves_nothing(coordinator, tmp_path):
+    """What came until then is removed."""
+    call = coordinator.stub.PostProcessingArtifact()
+    await call.write(pb.PostProcessingArtifactRequest(artifact=Artifact(digest=DIGEST), data=DATA[: 2 << 20]))
+    while not files(tmp_path):  # noqa: ASYNC110  # nobody is told
+        await asyncio.sleep(0.01)
+    call.cancel()
+
+    while files(tmp_path):  # noqa: ASYNC110  # nobody is told
+        await asyncio.sleep(0.01)
+
+
+async def test_content_may_come_in_any_parts(coordinator):
+    """Empty, tiny and all at once; no content at all is one, too."""
+    for parts in ([b""], [b"a", b"", b"b" * 3], [DATA]):
+        requests = [pb.PostProcessingArtifactRequest(data=part) for part in parts]
+        stored = await coordinator.stub.PostProcessingArtifact(iter(requests))
+
+        assert stored.artifact.digest == hashlib.sha256(b"".join(parts)).hexdigest()
+        assert b"".join(chunk.data for chunk in await content(coordinator, stored.artifact.digest)) == b"".join(parts)
 
 
 async def test_a_chunk_that_is_none_is_refused(coordinator):

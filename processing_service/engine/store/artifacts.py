@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from threading import Lock
 from typing import Final, TypeVar
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import Artifact
 
-from processing_service.wire.errors import Code, CoordinatorError, Unavailable, Violation, not_found
+from processing_service.engine.store.disk import gone, translate
+from processing_service.engine.store.part import Part, remove_parts, write_file
+from processing_service.engine.store.spool import CHUNK_BYTES, Spool
+from processing_service.wire.errors import Code, CoordinatorError, Violation, not_found
 
 T = TypeVar("T")
 
-CHUNK_BYTES: Final = 1024 * 1024
-"""Largest chunk of a stream of content, in bytes."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_PART: Final = ".part"
-"""How the name of a file ends that is being written."""
-_THREADS: Final = 2
+_THREADS: Final = 4
+"""Reads go on while an upload or two wait for the disk."""
 
 
 class FileArtifacts:
@@ -39,6 +39,9 @@ class FileArtifacts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="artifacts")
+        self._ageing = Lock()
+        """Held while a file is made young, and while one is seen to be old and removed."""
+        remove_parts(folder)
 
     async def put(self, data: bytes, *, media_type: str = "", type_name: str = "") -> Artifact:
         """Stores content once.
@@ -50,7 +53,23 @@ class FileArtifacts:
 
     async def put_new(self, data: bytes, *, media_type: str = "", type_name: str = "") -> tuple[Artifact, bool]:
         """As `put`, and whether the content is new here."""
-        return await self._run(lambda: self._put(data, media_type, type_name))
+        return await self._write(lambda: self._put(data, media_type, type_name))
+
+    @asynccontextmanager
+    async def spool(self) -> AsyncIterator[Spool]:
+        """Takes content that comes in parts; what was not kept by the end of the context leaves nothing.
+
+        It raises as `put`.
+        """
+        part = Part(self._folder)
+
+        async def keep(part: Part, artifact: Artifact) -> bool:
+            return await self._write(lambda: self._keep(part, artifact))
+
+        try:
+            yield Spool(part, self._write, keep)
+        finally:  # also if who sends it has left
+            await asyncio.shield(self._write(part.drop))
 
     async def get(self, digest: str) -> bytes:
         """The content.
@@ -59,12 +78,16 @@ class FileArtifacts:
             CoordinatorError: ARTIFACT_NOT_FOUND; DIGEST_MISMATCH if the file has been damaged.
         """
         path = self._path(digest)
-        return await self._run(lambda: _checked(path.read_bytes(), digest))
+        return await self._read(lambda: _checked(path.read_bytes(), digest))
 
     async def find(self, digest: str) -> Artifact:
-        """What is known of the content. Raises CoordinatorError ARTIFACT_NOT_FOUND."""
+        """What is known of the content, which stays for a grace from now on.
+
+        Raises:
+            CoordinatorError: ARTIFACT_NOT_FOUND.
+        """
         path = self._path(digest)
-        return await self._run(lambda: self._describe(path, digest))
+        return await self._read(lambda: self._describe(path, digest))
 
     async def chunks(self, digest: str, offset: int) -> AsyncIterator[bytes]:
         """The content from an offset, in bytes, in chunks of at most 1 MiB.
@@ -73,7 +96,7 @@ class FileArtifacts:
             CoordinatorError: ARTIFACT_NOT_FOUND; OUT_OF_RANGE if the offset is past the end.
         """
         path = self._path(digest)
-        size = (await self._run(path.stat)).st_size
+        size = (await self._read(path.stat)).st_size
         if not 0 <= offset <= size:
             raise CoordinatorError(
                 Code.OUT_OF_RANGE,
@@ -82,30 +105,39 @@ class FileArtifacts:
                 violations=[Violation("offset", f"must be from 0 to {size}")],
             )
         for start in range(offset, size, CHUNK_BYTES):
-            yield await self._run(lambda start=start: _read(path, start))  # type: ignore[misc]
+            yield await self._read(lambda start=start: _chunk(path, start))  # type: ignore[misc]
 
     async def sweep(self, used: Callable[[bytes], Awaitable[bool]], grace_s: float) -> int:
-        """Removes content that nobody uses and that is older than the grace, in seconds; how many files went.
-
-        What a process left half written goes too.
-        """
-        old = await self._run(lambda: list(self._older_than(time.time() - grace_s)))
-        unused = [path for path in old if path.suffix == _PART or not await used(bytes.fromhex(path.name))]
-        await self._run(lambda: _remove(unused))
-        return len(unused)
+        """Removes content that nobody uses and that is older than the grace, in seconds; how many files went."""
+        moment = time.time() - grace_s
+        old = await self._write(lambda: list(self._older_than(moment)))
+        unused = [path for path in old if not await used(bytes.fromhex(path.name))]
+        return await self._write(lambda: sum(self._remove(path, moment) for path in unused))
 
     def close(self) -> None:
-        """Ends the threads."""
+        """Ends the threads; what is half written goes."""
         self._pool.shutdown(wait=True)
+        remove_parts(self._folder)
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _read(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await self._run(work)
         except FileNotFoundError as error:
             name = Path(str(error.filename)).name
             raise not_found(ErrorReason.ERROR_REASON_ARTIFACT_NOT_FOUND, "artifact", name) from error
         except OSError as error:
-            raise _translate(error) from error
+            raise translate(error) from error
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        try:
+            return await self._run(work)
+        except FileNotFoundError as error:
+            raise gone() from error
+        except OSError as error:
+            raise translate(error) from error
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
@@ -114,33 +146,71 @@ class FileArtifacts:
 
     def _put(self, data: bytes, media_type: str, type_name: str) -> tuple[Artifact, bool]:
         digest = hashlib.sha256(data).hexdigest()
-        path = self._path(digest)
         artifact = Artifact(digest=digest, size_bytes=len(data), media_type=media_type, type_name=type_name)
-        if path.exists() and path.read_bytes() == data:
-            os.utime(path)
+        if self._again(self._path(digest), digest):
             return artifact, False
-        if not self._folder.parent.is_dir():
-            text = "the folder of the store is not where it was; bring it back"
-            raise Unavailable(ErrorReason.ERROR_REASON_STORE_UNAVAILABLE, text, retry_delay=5.0)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if media_type or type_name:
-            _write(path.with_suffix(".kind"), json.dumps([media_type, type_name]).encode())
-        _write(path, data)
-        return artifact, True
+        part = Part(self._folder)
+        try:
+            part.write(data)
+            return artifact, self._keep(part, artifact)
+        finally:
+            part.drop()
+
+    def _keep(self, part: Part, artifact: Artifact) -> bool:
+        path = self._path(artifact.digest)
+        if self._again(path, artifact.digest):
+            return False
+        if artifact.media_type or artifact.type_name:
+            kind = json.dumps([artifact.media_type, artifact.type_name]).encode()
+            write_file(self._folder, path.with_suffix(".kind"), [kind])
+        part.keep(path)
+        return True
+
+    def _again(self, path: Path, digest: str) -> bool:
+        """True if the content is here already and whole; from now on it is young."""
+        try:
+            self._touch(path)
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == digest
+        except FileNotFoundError:
+            return False
 
     def _describe(self, path: Path, digest: str) -> Artifact:
+        with suppress(PermissionError):
+            self._touch(path)
         size = path.stat().st_size
         kind = path.with_suffix(".kind")
         media_type, type_name = json.loads(kind.read_bytes()) if kind.exists() else ("", "")
         return Artifact(digest=digest, size_bytes=size, media_type=media_type, type_name=type_name)
 
+    def _touch(self, path: Path) -> None:
+        """Begins the grace anew: who found the content has that long to say that it is needed."""
+        with self._ageing:
+            os.utime(path)
+
     def _older_than(self, moment: float) -> Iterator[Path]:
         for path in self._folder.glob("??/*"):
-            if (path.suffix == _PART or _DIGEST.fullmatch(path.name)) and path.stat().st_mtime < moment:
+            if _DIGEST.fullmatch(path.name) and _is_older(path, moment):
                 yield path
 
+    def _remove(self, path: Path, moment: float) -> bool:
+        """Removes a file, unless somebody has found it meanwhile."""
+        with self._ageing:
+            if not _is_older(path, moment):
+                return False
+            path.with_suffix(".kind").unlink(missing_ok=True)
+            path.unlink()
+            return True
 
-def _read(path: Path, start: int) -> bytes:
+
+def _is_older(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime < moment
+    except FileNotFoundError:
+        return False
+
+
+def _chunk(path: Path, start: int) -> bytes:
     with path.open("rb") as file:
         file.seek(start)
         return file.read(CHUNK_BYTES)
@@ -151,39 +221,3 @@ def _checked(content: bytes, digest: str) -> bytes:
         text = f"the content of artifact {digest} has been damaged on disk; store it again"
         raise CoordinatorError(Code.DATA_LOSS, ErrorReason.ERROR_REASON_DIGEST_MISMATCH, text)
     return content
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = None
-    try:
-        with NamedTemporaryFile(dir=path.parent, suffix=_PART, delete=False) as file:
-            part = Path(file.name)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        if part is not None:
-            part.unlink(missing_ok=True)
-        raise
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.with_suffix(".kind").unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
-
-
-def _translate(error: OSError) -> CoordinatorError:
-    if error.errno == errno.ENOSPC:
-        return CoordinatorError(
-            Code.RESOURCE_EXHAUSTED,
-            ErrorReason.ERROR_REASON_STORE_FULL,
-            "the disk of the artifacts is full; nothing was written; free space and try again",
-            retry_delay=5.0,
-        )
-    return CoordinatorError(
-        Code.FAILED_PRECONDITION,
-        ErrorReason.ERROR_REASON_STORE_READ_ONLY,
-        f"the folder of the artifacts cannot be used ({error.strerror}); check its owner and its mount",
-    )
