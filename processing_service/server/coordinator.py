@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -46,7 +47,10 @@ from processing_service.rpc.processing import ProcessingServicer, UseCases
 from processing_service.rpc.unserved import answer_unserved
 from processing_service.server.hosting import Hosting
 from processing_service.wire.channels import InProcessChannel
+from processing_service.wire.errors import CoordinatorError
 from processing_service.wire.telemetry.hooks import LegacyName, Telemetry
+
+log = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 600.0
 """How often artifacts that nobody needs are looked for, in seconds."""
@@ -65,7 +69,7 @@ class Coordinator:
     """Runs sessions over the domains that a process hosts or reaches.
 
     Raises:
-        CoordinatorError: STORE_LOCKED, STORE_TOO_NEW, STORE_READ_ONLY, STORE_FULL.
+        CoordinatorError: STORE_LOCKED, STORE_TOO_NEW, STORE_DAMAGED, STORE_READ_ONLY, STORE_FULL.
     """
 
     def __init__(
@@ -152,7 +156,10 @@ class Coordinator:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
-            await self.store.sweep()
+            try:
+                await self.store.sweep()
+            except CoordinatorError as error:
+                log.warning("artifacts that nobody needs were not removed: %s", error)
 
 
 _FEATURES: Final = (

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import resource
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import grpc
 import pytest
 from coordinator.processing.v1 import processing_pb2 as pb
+from coordinator.processing.v1.processing_pb2_grpc import ProcessingServiceStub
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from processing_service.client import CoordinatorClient
+from processing_service.server.monitor import SERVICE
 from tests.acceptance.processes import Server
+from tests.coordinators import refused
 
 ECHOES = (Path(__file__).parents[2] / "examples" / "workflows" / "three-echoes.yaml").read_text(encoding="utf-8")
 
 
-def ends(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A server that cannot start."""
+def ends(*arguments: str, limits: tuple[int, int] | None = None) -> subprocess.CompletedProcess[str]:
+    """A server that cannot start, perhaps because no file may grow past a number of bytes."""
     command = (sys.executable, "-m", "processing_service.cli", "serve", *arguments)
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    limit = None if limits is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, preexec_fn=limit)
 
 
 async def test_a_second_server_on_one_store_is_told_who_has_it(tmp_path: Path) -> None:
@@ -63,7 +72,7 @@ async def test_a_server_that_is_told_to_stop_answers_what_is_under_way(tmp_path:
     assert not any("taken up" in line for line in again.output)
 
 
-@pytest.mark.parametrize("kind", ["newer", "no database", "a file"])
+@pytest.mark.parametrize("kind", ["newer", "no database", "another database", "a file"])
 def test_a_store_that_cannot_be_used_is_left_as_it_is(tmp_path: Path, kind: str) -> None:
     """The process ends with an exit code and says what to do, without a path or a traceback; no byte is changed."""
     store = tmp_path / "store"
@@ -73,17 +82,48 @@ def test_a_store_that_cannot_be_used_is_left_as_it_is(tmp_path: Path, kind: str)
         store.mkdir()
         file = store / "coordinator.sqlite"
     file.write_bytes(b"something else entirely" * 100)
-    if kind == "newer":
+    if kind in ("newer", "another database"):
         file.unlink()
         connection = sqlite3.connect(file)
-        connection.executescript("PRAGMA journal_mode = WAL; PRAGMA user_version = 99")
+        connection.executescript("PRAGMA user_version = 99" if kind == "newer" else "CREATE TABLE theirs (a)")
         connection.close()
     before = file.read_bytes()
     ended = ends("--store", str(store), "--listen", f"unix:{tmp_path}/s.sock")
-    reason = {"newer": "STORE_TOO_NEW", "no database": "STORE_UNAVAILABLE", "a file": "STORE_READ_ONLY"}[kind]
+    reason = {"newer": "STORE_TOO_NEW", "a file": "STORE_READ_ONLY"}.get(kind, "STORE_DAMAGED")
 
-    assert ended.returncode != 0
-    assert reason in ended.stderr
+    assert ended.returncode == 1
+    assert f"reason: {reason} (FAILED_PRECONDITION)" in ended.stderr
+    assert (reason == "STORE_DAMAGED") == ("error: coordinator.sqlite in the folder of the store is " in ended.stderr)
     assert str(store) not in ended.stderr
     assert "Traceback" not in ended.stderr
     assert file.read_bytes() == before
+
+
+async def test_a_full_disk_is_told_and_survived(tmp_path: Path) -> None:
+    """A start is refused by name; a server that runs is unwell from the first write that fails until there is room."""
+    arguments = ("--store", str(tmp_path / "store"), "--listen", f"unix:{tmp_path}/s.sock")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = (20_000, limits[1])
+    ended = await asyncio.to_thread(ends, *arguments, limits=full)
+    server = Server(*arguments)
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            stub = ProcessingServiceStub(channel)
+            told = aiter(HealthStub(channel).Watch(HealthCheckRequest(service=SERVICE)))
+            seen = [(await anext(told)).status]
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, full)
+            chunk = pb.PostProcessingArtifactRequest(data=b"x" * 1_000_000)
+            error = await refused(stub.PostProcessingArtifact(iter([chunk])))
+            seen.append((await anext(told)).status)
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, limits)
+            seen.append((await anext(told)).status)
+            await stub.PutProcessingWorkflow(pb.PutProcessingWorkflowRequest(source=ECHOES))
+    finally:
+        await server.stop()
+
+    assert ended.returncode == 1
+    assert "reason: STORE_FULL (RESOURCE_EXHAUSTED)" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert error.reason_name == "STORE_FULL"
+    assert seen == [HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING, HealthCheckResponse.SERVING]

@@ -32,7 +32,7 @@ def test_the_contract_breaks_nobody() -> None:
         ("payload", "bytes data = 3;", "bytes content = 3;", "FIELD_SAME_NAME"),
         ("payload", "bytes data = 3;", "string data = 3;", "FIELD_SAME_TYPE"),
         ("journal", "uint64 size_bytes = 4;", "uint64 size_bytes = 5;", "FIELD_NO_DELETE"),
-        ("error", "ERROR_REASON_FOREIGN = 94;", "ERROR_REASON_FOREIGN = 95;", "ENUM_VALUE_NO_DELETE"),
+        ("error", "ERROR_REASON_FOREIGN = 94;", "ERROR_REASON_FOREIGN = 194;", "ENUM_VALUE_NO_DELETE"),
         ("model", "GetModelRequest", "GetModelQuery", "MESSAGE_NO_DELETE"),
         ("model", "rpc GetModel(", "rpc ReadModel(", "RPC_NO_DELETE"),
         ("model", 'csharp_namespace = "', 'csharp_namespace = "Other.', "FILE_SAME_CSHARP_NAMESPACE"),

@@ -8,7 +8,8 @@ import os
 import resource
 import signal
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,19 @@ def turn(
 ) -> tuple[State, list[Record]]:
     records = [Record(first + i, 2000 + i, kind, 1, state) for i, kind in enumerate(kinds)]
     return State(session_id, [], 1500, 500, state, records[-1].sequence), records
+
+
+@contextmanager
+def files_of_at_most(limit: int) -> Iterator[None]:
+    """No file may grow past that many bytes within: a disk that is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, heard)
 
 
 @pytest.fixture
@@ -372,17 +386,84 @@ async def test_a_damaged_artifact_is_noticed_and_can_be_stored_again(store: Sqli
 
 async def test_what_could_not_be_written_does_not_stay(store: SqliteStore, tmp_path: Path) -> None:
     """A disk that is full is not kept full by halves of artifacts."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        with pytest.raises(CoordinatorError):
-            await store.artifacts.put(b"x" * 200_000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, heard)
+    with files_of_at_most(100_000), pytest.raises(CoordinatorError) as caught:
+        await store.artifacts.put(b"x" * 200_000)
 
-    assert list((tmp_path / "artifacts").glob("??/*")) == []
+    assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_FULL
+    assert list((tmp_path / "artifacts").iterdir()) == []
+
+
+async def test_a_store_is_in_trouble_until_there_is_room_again(store: SqliteStore) -> None:
+    """Since a write failed for it; small ones that pass do not hide it, and nobody has to write to find out."""
+    with files_of_at_most(300_000):
+        with pytest.raises(CoordinatorError):
+            await store.artifacts.put(b"x" * 400_000)
+        await begin(store)
+        assert store.error is not None
+        assert store.error.reason == ErrorReason.ERROR_REASON_STORE_FULL
+        with pytest.raises(CoordinatorError) as caught:
+            await store.sessions.open(start("s-2", request=b"x" * 400_000)).durable
+        assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_FULL
+    while store.error is not None:  # noqa: ASYNC110  # nobody is told
+        await asyncio.sleep(0.01)
+
+    assert [row.start.session_id for row in await store.sessions.page(SessionFilter(tenant="t"), 0, 9)] == ["s-1"]
+
+
+@pytest.mark.parametrize("limit", [0, 1_000, 4_000, 16_000, 40_000])
+async def test_a_full_disk_is_named_at_the_start(tmp_path: Path, limit: int) -> None:
+    """Whichever file does not fit: lock, database, its log or its index. With room it starts."""
+    with files_of_at_most(limit), pytest.raises(CoordinatorError) as caught:
+        SqliteStore(StoreSettings(tmp_path))
+
+    assert (caught.value.code, caught.value.reason_name) == (Code.RESOURCE_EXHAUSTED, "STORE_FULL")
+    store = SqliteStore(StoreSettings(tmp_path))
+    await begin(store)
+    await store.close()
+
+
+@pytest.mark.parametrize("content", [b"something else entirely" * 500, b"SQLite format 3\0" + b"x" * 5000, b"short"])
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path, content: bytes) -> None:
+    """STORE_DAMAGED says which file it is and what to do; it is left as it is."""
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(CoordinatorError) as caught:
+        SqliteStore(StoreSettings(tmp_path))
+
+    assert (caught.value.code, caught.value.reason_name) == (Code.FAILED_PRECONDITION, "STORE_DAMAGED")
+    assert caught.value.metadata == {"file": FILE_NAME}
+    assert "not a database" in caught.value.message
+    assert "move the file away" in caught.value.message
+    assert (tmp_path / FILE_NAME).read_bytes() == content
+
+
+@pytest.mark.parametrize("version", [0, 1])
+async def test_a_database_of_something_else_is_left_alone(tmp_path: Path, version: int) -> None:
+    """STORE_DAMAGED; it gets no table of ours and no other journal."""
+    with sqlite3.connect(tmp_path / FILE_NAME) as other:
+        other.execute("CREATE TABLE theirs (a)")
+        other.execute(f"PRAGMA user_version = {version}")
+    other.close()
+    before = (tmp_path / FILE_NAME).read_bytes()
+    with pytest.raises(CoordinatorError, match="something else") as caught:
+        SqliteStore(StoreSettings(tmp_path))
+
+    assert (caught.value.code, caught.value.reason_name) == (Code.FAILED_PRECONDITION, "STORE_DAMAGED")
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+async def test_a_damaged_database_is_named(tmp_path: Path) -> None:
+    """DATA_LOSS where pages are not what they were; what is whole is still read."""
+    store = SqliteStore(StoreSettings(tmp_path))
+    await begin(store, request=b"x" * 100_000)
+    await store.close()
+    file = tmp_path / FILE_NAME
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+    with pytest.raises(CoordinatorError) as caught:
+        SqliteStore(StoreSettings(tmp_path))
+    assert (caught.value.code, caught.value.reason_name) == (Code.DATA_LOSS, "STORE_DAMAGED")
+    assert "copy" in caught.value.message
 
 
 async def test_what_a_killed_process_left_half_written_is_swept(store: SqliteStore, tmp_path: Path) -> None:

@@ -34,10 +34,13 @@ class FileArtifacts:
     """ArtifactStore in a folder: `<first two digits>/<digest>`; what kind it is stands beside it in `<digest>.kind`.
 
     A file is written under another name, synced, then renamed: it is whole or it is not there.
+
+    Args:
+        on_failure: told, in the event loop, of each write that the disk did not take.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, on_failure: Callable[[CoordinatorError], None] = lambda error: None) -> None:
+        self._folder, self._on_failure = folder, on_failure
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="artifacts")
         self._ageing = Lock()
         """Held while a file is made young, and while one is seen to be old and removed."""
@@ -131,10 +134,10 @@ class FileArtifacts:
     async def _write(self, work: Callable[[], T]) -> T:
         try:
             return await self._run(work)
-        except FileNotFoundError as error:
-            raise gone() from error
         except OSError as error:
-            raise translate(error) from error
+            told = gone() if isinstance(error, FileNotFoundError) else translate(error)
+            self._on_failure(told)
+            raise told from error
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

@@ -82,7 +82,8 @@ class Part:
 def remove_parts(folder: Path) -> None:
     """Removes what a process that died left half written in a folder."""
     for path in folder.glob(f"*{_SUFFIX}"):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 def write_file(folder: Path, path: Path, chunks: Iterable[bytes]) -> None:

@@ -5,6 +5,13 @@ UPDATE owner SET epoch = epoch + 1 RETURNING epoch;
 -- name: read_epoch
 SELECT epoch FROM owner;
 
+-- name: list_tables
+SELECT name FROM sqlite_master WHERE type = 'table';
+
+-- name: take_room
+-- Rolled back: it shows whether the file may grow.
+INSERT INTO definition VALUES (x'', zeroblob(1048576));
+
 -- name: charge_recovery
 -- Bounds poison steps even if the record of their start was lost.
 UPDATE session SET recoveries = recoveries + 1 WHERE state < 6;

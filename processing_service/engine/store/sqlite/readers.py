@@ -9,7 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from processing_service.engine.store.sqlite.database import Database, translate
+from processing_service.engine.store.sqlite.database import Database
+from processing_service.engine.store.sqlite.faults import translate
 
 T = TypeVar("T")
 _THREADS: Final = 2
@@ -28,7 +29,7 @@ class Readers:
         """The value of a read.
 
         Raises:
-            CoordinatorError: STORE_UNAVAILABLE.
+            CoordinatorError: STORE_UNAVAILABLE, STORE_DAMAGED.
         """
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, read)
 

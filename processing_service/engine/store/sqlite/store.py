@@ -33,7 +33,7 @@ class SqliteStore:
     """Opens the store; `close` ends it.
 
     Raises:
-        CoordinatorError: STORE_LOCKED, STORE_TOO_NEW, STORE_READ_ONLY, STORE_FULL, STORE_UNAVAILABLE.
+        CoordinatorError: STORE_LOCKED, STORE_TOO_NEW, STORE_DAMAGED, STORE_READ_ONLY, STORE_FULL, STORE_UNAVAILABLE.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class SqliteStore:
         self._writer.take = self.sessions.take
         self.workflows = SqliteWorkflows(self._readers, self._writer)
         self.requests = SqliteRequests(self._readers, self._writer)
-        self.artifacts = FileArtifacts(settings.folder / "artifacts")
+        self.artifacts = FileArtifacts(settings.folder / "artifacts", self._writer.fail)
 
     @property
     def error(self) -> CoordinatorError | None:
-        """Why the last transaction failed, or the next would; None while all is well."""
+        """Why the last write failed, or the next would; None while all is well."""
         return self._writer.error or self._database.lost()
 
     async def charge_recovery(self) -> None:

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final, Protocol, TypeVar
 
-from processing_service.engine.store.sqlite.database import Database, translate
+from processing_service.engine.store.sqlite.database import Database
+from processing_service.engine.store.sqlite.faults import translate_write
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.wire.errors import CoordinatorError, Fenced
 from processing_service.wire.telemetry.hooks import CommitEnded
@@ -22,7 +23,7 @@ from processing_service.wire.telemetry.hooks import CommitEnded
 T = TypeVar("T")
 
 _RETRY_S: Final = 1.0
-"""How long after a transaction that failed the next one is tried, in seconds."""
+"""How long after a transaction that failed the next one is tried, and a store in trouble is looked at, in seconds."""
 
 
 class Work(Protocol):
@@ -87,13 +88,30 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._groups: SimpleQueue[list[Work] | None] = SimpleQueue()
         self._jobs: list[Work] = []
-        self._scheduled = self._busy = self._closing = False
+        self._scheduled = self._busy = self._closing = self._looking = False
+        self._next_look: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
         self.error: CoordinatorError | None = None
-        """Why the last transaction failed; None if it did not."""
+        """Why the store takes nothing; None as far as is known. Set until a look finds room again."""
+
+    def fail(self, error: CoordinatorError) -> None:
+        """Tells of a write beside the database that failed."""
+        self.error, self._looking = error, True
+        self._look_later()
+
+    def _look_later(self) -> None:
+        if self._next_look is None and not self._closing:
+            self._next_look = self._loop.call_later(_RETRY_S, self._look)
+
+    def _look(self) -> None:
+        """Finds out whether what was wrong has passed: nobody may write to a store that is said to be in trouble."""
+        self._next_look = None
+        if self.error is not None:
+            self._looking = True
+            self.wake()
 
     def wake(self) -> None:
         """Starts a transaction at the end of this turn of the loop, unless one is under way."""
@@ -114,7 +132,8 @@ class Writer:
         group, self._jobs = self._jobs, []
         if (part := self.take()) is not None:
             group.insert(0, part)
-        if group:
+        if group or self._looking:
+            self._looking = False
             self._busy = True
             self._groups.put(group)
         else:
@@ -125,7 +144,7 @@ class Writer:
             started = time.perf_counter()
             error = self._commit(group)
             seconds = time.perf_counter() - started
-            self._loop.call_soon_threadsafe(self._settle, group, error, seconds)
+            self._loop.call_soon_threadsafe(self._settle, group, error, self._trouble(group, error), seconds)
 
     def _commit(self, group: list[Work]) -> CoordinatorError | None:
         if (lost := self._database.lost()) is not None:
@@ -141,27 +160,46 @@ class Writer:
         except (sqlite3.Error, CoordinatorError) as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            return translate(error) if isinstance(error, sqlite3.Error) else error
+            return translate_write(error, self._database.folder) if isinstance(error, sqlite3.Error) else error
         return None
 
-    def _settle(self, group: list[Work], error: CoordinatorError | None, seconds: float) -> None:
+    def _trouble(self, group: list[Work], error: CoordinatorError | None) -> CoordinatorError | None:
+        """Why the next transaction may fail; where one has failed a small one that passed proves little."""
+        if error is not None or (group and self.error is None):
+            return error
+        return self._database.lack_of_room()
+
+    def _settle(
+        self, group: list[Work], error: CoordinatorError | None, trouble: CoordinatorError | None, seconds: float
+    ) -> None:
         self._busy = False
-        self.error = error
+        if trouble is not None or not self._looking:  # else it is older than what made somebody ask for a look
+            self.error = trouble
         for work in group:
             work.settle(error)
-        if error is None:
+        if error is None and group:
             rows, sessions = sum(work.rows for work in group), sum(work.sessions for work in group)
             self._on_commit(CommitEnded(rows, sessions, seconds))
-            self._close()
-        elif self._closing:
+        self._go_on(again=error is not None and bool(group))
+
+    def _go_on(self, again: bool) -> None:
+        """Starts on what has come meanwhile, after a pause if what failed is to be written again."""
+        if self._closing and self.error is not None:
             self._idle.set()
-        else:
+            return
+        if self.error is not None:
+            self._look_later()
+        if again:
             self._scheduled = True
             self._loop.call_later(_RETRY_S, self._close)
+        else:
+            self._close()
 
     async def drain(self) -> None:
         """Returns when everything that was asked for is durable or has failed; nothing is tried again from now on."""
         self._closing = True
+        if self._next_look is not None:
+            self._next_look.cancel()
         while self._scheduled or self._busy:
             await self._idle.wait()
 

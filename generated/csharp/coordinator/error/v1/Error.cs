@@ -37,7 +37,7 @@ namespace Coordinator.Error.V1 {
             "ZXJyb3IudjEuRmFpbHVyZRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEo",
             "CRINCgV2YWx1ZRgCIAEoCToCOAEiTQoORmllbGRWaW9sYXRpb24SEgoKZmll",
             "bGRfcGF0aBgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRISCgpzdWdnZXN0",
-            "aW9uGAMgASgJKrcQCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5T",
+            "aW9uGAMgASgJKtcQCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5T",
             "UEVDSUZJRUQQABIjCh9FUlJPUl9SRUFTT05fV09SS0ZMT1dfTk9UX0ZPVU5E",
             "EAESIgoeRVJST1JfUkVBU09OX1NFU1NJT05fTk9UX0ZPVU5EEAISIwofRVJS",
             "T1JfUkVBU09OX1NFU1NJT05fTk9UX1NUT1JFRBADEiAKHEVSUk9SX1JFQVNP",
@@ -84,9 +84,9 @@ namespace Coordinator.Error.V1 {
             "SEVOVElDQVRFRBBaEiIKHkVSUk9SX1JFQVNPTl9QRVJNSVNTSU9OX0RFTklF",
             "RBBbEiAKHEVSUk9SX1JFQVNPTl9OT1RfSU1QTEVNRU5URUQQXBIZChVFUlJP",
             "Ul9SRUFTT05fSU5URVJOQUwQXRIYChRFUlJPUl9SRUFTT05fRk9SRUlHThBe",
-            "QlEKGGNvbS5jb29yZGluYXRvci5lcnJvci52MVABWhxjb29yZGluYXRvci9l",
-            "cnJvci92MTtlcnJvcnYxqgIUQ29vcmRpbmF0b3IuRXJyb3IuVjFiBnByb3Rv",
-            "Mw=="));
+            "Eh4KGkVSUk9SX1JFQVNPTl9TVE9SRV9EQU1BR0VEEF9CUQoYY29tLmNvb3Jk",
+            "aW5hdG9yLmVycm9yLnYxUAFaHGNvb3JkaW5hdG9yL2Vycm9yL3YxO2Vycm9y",
+            "djGqAhRDb29yZGluYXRvci5FcnJvci5WMWIGcHJvdG8z"));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Google.Protobuf.WellKnownTypes.DurationReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Coordinator.Error.V1.ErrorReason), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -340,6 +340,10 @@ namespace Coordinator.Error.V1 {
     /// A status that a domain sent without a reason of this list; reason_name of a Failure has what it said.
     /// </summary>
     [pbr::OriginalName("ERROR_REASON_FOREIGN")] Foreign = 94,
+    /// <summary>
+    /// The file of the store is not a store, or it is damaged; metadata has its name. FAILED_PRECONDITION or DATA_LOSS.
+    /// </summary>
+    [pbr::OriginalName("ERROR_REASON_STORE_DAMAGED")] StoreDamaged = 95,
   }
 
   #endregion

@@ -145,6 +145,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A fault of the server. INTERNAL."""
     ERROR_REASON_FOREIGN: _ErrorReason.ValueType  # 94
     """A status that a domain sent without a reason of this list; reason_name of a Failure has what it said."""
+    ERROR_REASON_STORE_DAMAGED: _ErrorReason.ValueType  # 95
+    """The file of the store is not a store, or it is damaged; metadata has its name. FAILED_PRECONDITION or DATA_LOSS."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason of an error. Over the wire it is google.rpc.ErrorInfo.reason, without the prefix ERROR_REASON_, with
@@ -270,6 +272,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 93
 """A fault of the server. INTERNAL."""
 ERROR_REASON_FOREIGN: ErrorReason.ValueType  # 94
 """A status that a domain sent without a reason of this list; reason_name of a Failure has what it said."""
+ERROR_REASON_STORE_DAMAGED: ErrorReason.ValueType  # 95
+"""The file of the store is not a store, or it is damaged; metadata has its name. FAILED_PRECONDITION or DATA_LOSS."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
