@@ -22,9 +22,9 @@ from processing_service.engine.live import Live
 from processing_service.engine.managers.sessions import Beginning, Parent, SessionManager, may_delete, request_digest
 from processing_service.engine.managers.workflows import WorkflowManager
 from processing_service.engine.records import Action, SessionState
-from processing_service.engine.store.base import SessionRemover
+from processing_service.engine.store.base import RequestNote, SessionRemover
 from processing_service.wire.callcontext import CallContext, current
-from processing_service.wire.errors import Code, CoordinatorError, Violation, invalid
+from processing_service.wire.errors import Code, CoordinatorError, Violation, invalid, not_found
 
 REPLY_MARGIN_US: Final = 150_000
 """How long before the deadline of the call the reply goes out at the latest, in microseconds: 100 ms and a tick."""
@@ -207,13 +207,14 @@ class ProcessingInstructor:
         """
         tenant, session_id = current().tenant, check_id("session_id", request.session_id)
 
-        async def act() -> pb.DeleteProcessingSessionResponse:
+        async def act(note: RequestNote | None) -> pb.DeleteProcessingSessionResponse:
             row = await self._reader.row(session_id, tenant)
             if request.force and not row.state.terminal:
                 await self._terminate(session_id, tenant)
             else:
                 may_delete(row)
-            await self._remover.delete_session(session_id, tenant)
+            if not await self._remover.delete_session(session_id, tenant, note):
+                raise not_found(ErrorReason.ERROR_REASON_SESSION_NOT_FOUND, "session", session_id)
             return pb.DeleteProcessingSessionResponse()
 
         async def again() -> pb.DeleteProcessingSessionResponse:

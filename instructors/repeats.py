@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from processing_service.engine.ids import check_id
 from processing_service.engine.managers.sessions import request_digest
-from processing_service.engine.store.base import RequestLog
+from processing_service.engine.store.base import RequestLog, RequestNote
 
 Reply = TypeVar("Reply", bound=Message)
 
@@ -25,7 +25,7 @@ class Repeatable(Protocol):
 
 
 class Repeats:
-    """Looks a request up before it is carried out, and notes it afterwards."""
+    """Looks a request up before it is carried out, and has it noted with what it does."""
 
     def __init__(self, log: RequestLog, now_us: Callable[[], int]) -> None:
         self._log, self._now_us = log, now_us
@@ -38,22 +38,23 @@ class Repeats:
         method: str,
         request: Repeatable,
         subject: str,
-        act: Callable[[], Awaitable[Reply]],
+        act: Callable[[RequestNote | None], Awaitable[Reply]],
         again: Callable[[], Awaitable[Reply]],
     ) -> Reply:
         """The reply of `act`, or of `again` if the request was carried out before.
 
-        What was begun is carried out and noted, also if the caller leaves.
+        What was begun is carried out, also if the caller leaves.
 
         Args:
             method: name of the RPC.
             subject: what the request is about.
+            act: carries it out and writes the note in the same transaction, so that a crash leaves both or neither.
 
         Raises:
             CoordinatorError: REQUEST_ID_REUSED if the content was another; FIELD_INVALID.
         """
         if not request.request_id:
-            return await act()
+            return await act(None)
         check_id("request_id", request.request_id)
         key = (tenant, method, request.request_id)
         digest = request_digest(request.SerializeToString(deterministic=True))
@@ -63,8 +64,6 @@ class Repeats:
             async with turn:
                 if await self._log.find(*key, digest) is not None:
                     return await again()
-                reply = await act()
-                await self._log.record(*key, digest, subject, self._now_us())
-                return reply
+                return await act(RequestNote(*key, digest, subject, self._now_us()))
 
         return await asyncio.shield(carry_out())

@@ -12,6 +12,7 @@ from instructors.repeats import Repeats
 from processing_service.engine.base import OperationCatalog
 from processing_service.engine.definitions import Definition, compile_definition, parse_definition, to_source
 from processing_service.engine.managers.workflows import WorkflowManager
+from processing_service.engine.store.base import RequestNote
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import invalid
 from processing_service.wire.pages import fit, make_token, page_size, read_token
@@ -37,8 +38,8 @@ class WorkflowInstructor:
             return pb.PutProcessingWorkflowResponse(workflow=definition.workflow, warnings=warnings)
         tenant, workflow_id = current().tenant, definition.workflow.workflow_id
 
-        async def act() -> pb.PutProcessingWorkflowResponse:
-            stored, changed = await self._workflows.put(tenant, definition)
+        async def act(note: RequestNote | None) -> pb.PutProcessingWorkflowResponse:
+            stored, changed = await self._workflows.put(tenant, definition, note)
             return pb.PutProcessingWorkflowResponse(workflow=stored, changed=changed, warnings=warnings)
 
         async def again() -> pb.PutProcessingWorkflowResponse:
@@ -81,8 +82,8 @@ class WorkflowInstructor:
         """Removes a definition. Raises CoordinatorError: WORKFLOW_NOT_FOUND."""
         tenant, workflow_id = current().tenant, request.workflow_id
 
-        async def act() -> pb.DeleteProcessingWorkflowResponse:
-            await self._workflows.delete(tenant, workflow_id)
+        async def act(note: RequestNote | None) -> pb.DeleteProcessingWorkflowResponse:
+            await self._workflows.delete(tenant, workflow_id, note)
             return pb.DeleteProcessingWorkflowResponse()
 
         async def again() -> pb.DeleteProcessingWorkflowResponse:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 from coordinator.processing.v1 import processing_pb2 as pb
+from coordinator.processing.v1.processing_pb2_grpc import ProcessingServiceStub
 
 from processing_service.client import CoordinatorClient
 from tests.acceptance.processes import topology
@@ -64,6 +67,39 @@ async def _until_some_step_ended(client: CoordinatorClient) -> None:
     async for update in client.watch_session("s0", 0):
         if update.event.kind == pb.EVENT_KIND_STEP_SUCCEEDED:
             return
+
+
+async def test_a_delete_is_answered_again_after_a_kill(tmp_path: Path) -> None:
+    """Whatever was carried out when the process died is known: a repeat of its request_id is not NOT_FOUND."""
+    names = [f"s{number}" for number in range(200)]
+    deletes = [pb.DeleteProcessingSessionRequest(session_id=name, request_id=f"delete-{name}") for name in names]
+    async with topology("embedded", tmp_path, tmp_path / "models") as servers:
+        async with servers.client() as client:
+            await put(client, "three-echoes")
+            await asyncio.gather(*(client.execute_workflow("three-echoes", session_id=name) for name in names))
+        async with grpc.aio.insecure_channel(servers.coordinator.address) as channel:
+            stub = ProcessingServiceStub(channel)
+            calls = [asyncio.ensure_future(_answered(stub.DeleteProcessingSession(request))) for request in deletes]
+            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            await servers.coordinator.kill()
+            answered = await asyncio.gather(*calls)
+        await servers.coordinator.start()
+        async with grpc.aio.insecure_channel(servers.coordinator.address) as channel:
+            stub = ProcessingServiceStub(channel)
+            again = await asyncio.gather(*(_answered(stub.DeleteProcessingSession(request)) for request in deletes))
+            left = await stub.GetProcessingSessions(pb.GetProcessingSessionsRequest())
+
+    assert grpc.StatusCode.OK in answered
+    assert Counter(again) == {grpc.StatusCode.OK: len(names)}
+    assert list(left.sessions) == []
+
+
+async def _answered(call: Any) -> grpc.StatusCode:
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
 
 
 @pytest.mark.slow

@@ -18,9 +18,10 @@ from coordinator.processing.v1.processing_pb2 import Workflow
 
 from processing_service.engine.records import Kind, Record, SessionState
 from processing_service.engine.state import State
-from processing_service.engine.store.base import SessionFilter, SessionStart
+from processing_service.engine.store.base import RequestNote, SessionFilter, SessionStart
 from processing_service.engine.store.sqlite import SqliteStore, StoreSettings
-from processing_service.engine.store.sqlite.database import FILE_NAME
+from processing_service.engine.store.sqlite.faults import FILE_NAME
+from processing_service.engine.store.sqlite.requests import KEPT_US
 from processing_service.wire.errors import Code, CoordinatorError
 
 
@@ -337,14 +338,48 @@ async def test_workflows_keep_their_revision_while_the_meaning_stays(store: Sqli
         await store.workflows.put("t", Workflow(workflow_id="readtext"), b"3" * 32, 4)
 
 
+def note(request_id: str = "r", digest: bytes = b"1" * 32, now_us: int = 1) -> RequestNote:
+    return RequestNote("t", "Put", request_id, digest, "wf", now_us)
+
+
 async def test_a_request_that_was_carried_out_is_known(store: SqliteStore) -> None:
-    """By tenant and method; other content is refused."""
-    await store.requests.record("t", "Put", "r", b"1" * 32, "wf", 1)
+    """By tenant and method, for a day; other content is refused, and then nothing is done."""
+    workflow, other = Workflow(workflow_id="read-text"), Workflow(workflow_id="other")
+    await store.workflows.put("t", workflow, b"1" * 32, 1, note())
 
     assert await store.requests.find("t", "Put", "r", b"1" * 32) == "wf"
     assert await store.requests.find("t", "Delete", "r", b"1" * 32) is None
-    with pytest.raises(CoordinatorError):
-        await store.requests.find("t", "Put", "r", b"2" * 32)
+    for again in (
+        store.requests.find("t", "Put", "r", b"2" * 32),
+        store.workflows.put("t", other, b"2" * 32, 1, note(digest=b"2" * 32)),
+        store.workflows.delete("t", "read-text", note(digest=b"2" * 32)),
+    ):
+        with pytest.raises(CoordinatorError) as caught:
+            await again
+        assert caught.value.reason == ErrorReason.ERROR_REASON_REQUEST_ID_REUSED
+    assert await store.workflows.ids("t") == ["read-text"]
+    await store.workflows.delete("t", "read-text", note("s", now_us=2 + KEPT_US))
+    assert await store.requests.find("t", "Put", "r", b"1" * 32) is None
+
+
+async def test_a_request_and_what_it_does_are_one_transaction(store: SqliteStore) -> None:
+    """Neither is there without the other, whether it was refused, found nothing or met a full disk."""
+    await begin(store)
+    await store.workflows.put("t", Workflow(workflow_id="read-text"), b"1" * 32, 1)
+    store._database.writer.execute("PRAGMA query_only = 1")  # as a disk that takes nothing
+    for change in (store.delete_session("s-1", "t", note()), store.workflows.delete("t", "read-text", note())):
+        with pytest.raises(CoordinatorError):
+            await change
+    store._database.writer.execute("PRAGMA query_only = 0")
+    assert not await store.delete_session("s-2", "t", note())
+    assert not await store.workflows.delete("t", "other", note())
+    with pytest.raises(CoordinatorError, match="hyphens"):
+        await store.workflows.put("t", Workflow(workflow_id="readtext"), b"1" * 32, 1, note())
+    assert await store.requests.find("t", "Put", "r", b"1" * 32) is None
+    assert (await store.sessions.read("s-1", "t")).start.session_id == "s-1"
+
+    assert await store.delete_session("s-1", "t", note())
+    assert await store.requests.find("t", "Put", "r", b"1" * 32) == "wf"
 
 
 async def test_artifacts_are_stored_once_and_read_in_parts(store: SqliteStore) -> None:

@@ -12,7 +12,7 @@ from coordinator.processing.v1.processing_pb2 import Workflow
 
 from processing_service.engine.base import OperationCatalog
 from processing_service.engine.definitions import Definition, compile_definition
-from processing_service.engine.store.base import WorkflowStore
+from processing_service.engine.store.base import RequestNote, WorkflowStore
 from processing_service.wire.errors import not_found
 
 T = TypeVar("T")
@@ -35,10 +35,10 @@ class WorkflowManager:
         self._current: dict[tuple[str, str], Definition] = {}
         self._changes = 0
 
-    async def put(self, tenant: str, definition: Definition) -> tuple[Workflow, bool]:
+    async def put(self, tenant: str, definition: Definition, note: RequestNote | None = None) -> tuple[Workflow, bool]:
         """Stores a checked definition; what is stored then, and whether its meaning changed."""
         digest = bytes.fromhex(definition.digest)
-        putting = self._store.put(tenant, definition.workflow, digest, self._now_us())
+        putting = self._store.put(tenant, definition.workflow, digest, self._now_us(), note)
         return await self._change(tenant, definition.workflow.workflow_id, putting)
 
     async def read(self, tenant: str, workflow_id: str) -> Workflow:
@@ -77,9 +77,9 @@ class WorkflowManager:
         """How many there are."""
         return await self._store.count(tenant)
 
-    async def delete(self, tenant: str, workflow_id: str) -> None:
+    async def delete(self, tenant: str, workflow_id: str, note: RequestNote | None = None) -> None:
         """Removes a definition; sessions that run keep theirs. Raises CoordinatorError: WORKFLOW_NOT_FOUND."""
-        if not await self._change(tenant, workflow_id, self._store.delete(tenant, workflow_id)):
+        if not await self._change(tenant, workflow_id, self._store.delete(tenant, workflow_id, note)):
             raise await self._not_found(tenant, workflow_id)
 
     async def _change(self, tenant: str, workflow_id: str, change: Coroutine[Any, Any, T]) -> T:

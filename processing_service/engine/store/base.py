@@ -96,6 +96,20 @@ class SessionFilter(NamedTuple):
     created_before_us: int = 0
 
 
+class RequestNote(NamedTuple):
+    """That a request was carried out; written in the transaction that carries it out."""
+
+    tenant: str
+    method: str
+    """Name of the RPC."""
+    request_id: str
+    digest: bytes
+    """SHA-256 of the request as it came, 32 bytes."""
+    subject: str
+    """What it made or named."""
+    now_us: int
+
+
 class SessionStore(Protocol):
     """Sessions and their histories. What is awaited is durable."""
 
@@ -157,15 +171,25 @@ class SessionStore(Protocol):
 class SessionRemover(Protocol):
     """Removes sessions and all that belongs to them."""
 
-    async def delete_session(self, session_id: str, tenant: str) -> bool:
-        """Removes a session and its history; False if it is not there."""
+    async def delete_session(self, session_id: str, tenant: str, note: RequestNote | None = None) -> bool:
+        """Removes a session and its history; False if it is not there, and then nothing is noted.
+
+        Raises:
+            CoordinatorError: REQUEST_ID_REUSED, and nothing is removed.
+        """
 
 
 class WorkflowStore(Protocol):
     """Workflow definitions."""
 
-    async def put(self, tenant: str, workflow: Workflow, digest: bytes, now_us: int) -> tuple[Workflow, bool]:
-        """Stores a definition; what is stored then, and whether its meaning changed."""
+    async def put(
+        self, tenant: str, workflow: Workflow, digest: bytes, now_us: int, note: RequestNote | None = None
+    ) -> tuple[Workflow, bool]:
+        """Stores a definition; what is stored then, and whether its meaning changed.
+
+        Raises:
+            CoordinatorError: FIELD_INVALID, REQUEST_ID_REUSED, and nothing is stored.
+        """
 
     async def get(self, tenant: str, workflow_id: str) -> Workflow | None:
         """The definition."""
@@ -179,12 +203,12 @@ class WorkflowStore(Protocol):
     async def count(self, tenant: str) -> int:
         """How many there are."""
 
-    async def delete(self, tenant: str, workflow_id: str) -> bool:
-        """Removes a definition; False if it is not there."""
+    async def delete(self, tenant: str, workflow_id: str, note: RequestNote | None = None) -> bool:
+        """Removes a definition; False if it is not there. Notes and raises as SessionRemover.delete_session."""
 
 
 class RequestLog(Protocol):
-    """request_id of mutating calls, by tenant and method, kept for 24 h."""
+    """request_id of mutating calls, by tenant and method, kept for 24 h; what changes something notes its own."""
 
     async def find(self, tenant: str, method: str, request_id: str, digest: bytes) -> str | None:
         """Subject of the first request with that id and content; None if it is new.
@@ -192,9 +216,6 @@ class RequestLog(Protocol):
         Raises:
             CoordinatorError: REQUEST_ID_REUSED with both digests.
         """
-
-    async def record(self, tenant: str, method: str, request_id: str, digest: bytes, subject: str, now_us: int) -> None:
-        """Notes a request that was carried out. Raises as `find`."""
 
 
 class ArtifactStore(Protocol):

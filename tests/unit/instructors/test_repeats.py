@@ -6,9 +6,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from coordinator.processing.v1.processing_pb2 import DeleteProcessingSessionRequest, DeleteProcessingSessionResponse
+from coordinator.processing.v1.processing_pb2 import (
+    DeleteProcessingSessionRequest,
+    DeleteProcessingSessionResponse,
+    Workflow,
+)
 
 from instructors.repeats import Repeats
+from processing_service.engine.store.base import RequestNote
 from processing_service.engine.store.sqlite import SqliteStore, StoreSettings
 
 REQUEST = DeleteProcessingSessionRequest(session_id="s", request_id="r")
@@ -17,8 +22,8 @@ REQUEST = DeleteProcessingSessionRequest(session_id="s", request_id="r")
 class Deletion:
     """Counts how often it is carried out and how often its answer is given again."""
 
-    def __init__(self, repeats: Repeats) -> None:
-        self._repeats = repeats
+    def __init__(self, store: SqliteStore) -> None:
+        self._store, self._repeats = store, Repeats(store.requests, lambda: time.time_ns() // 1000)
         self.begun = asyncio.Event()
         self.go = asyncio.Event()
         self.done = self.repeated = 0
@@ -26,9 +31,10 @@ class Deletion:
     async def call(self) -> DeleteProcessingSessionResponse:
         return await self._repeats.once("", "DeleteProcessingSession", REQUEST, "s", self._act, self._again)
 
-    async def _act(self) -> DeleteProcessingSessionResponse:
+    async def _act(self, note: RequestNote | None) -> DeleteProcessingSessionResponse:
         self.begun.set()
         await self.go.wait()
+        await self._store.workflows.put("", Workflow(workflow_id="w"), b"1" * 32, 1, note)
         self.done += 1
         return DeleteProcessingSessionResponse()
 
@@ -41,7 +47,7 @@ class Deletion:
 async def deletion(tmp_path: Path) -> AsyncIterator[Deletion]:
     """On a real store."""
     store = SqliteStore(StoreSettings(tmp_path))
-    yield Deletion(Repeats(store.requests, lambda: time.time_ns() // 1000))
+    yield Deletion(store)
     await store.close()
 
 

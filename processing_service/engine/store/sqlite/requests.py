@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from processing_service.engine.store.base import RequestNote
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
 from processing_service.engine.store.sqlite.sessions import request_id_reused
-from processing_service.engine.store.sqlite.writer import Writer
 
 KEPT_US: Final = 24 * 3600 * 1_000_000
 """How long a request_id is known, in microseconds."""
@@ -17,8 +17,8 @@ KEPT_US: Final = 24 * 3600 * 1_000_000
 class SqliteRequests:
     """RequestLog on SQLite."""
 
-    def __init__(self, readers: Readers, writer: Writer) -> None:
-        self._readers, self._writer = readers, writer
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
 
     async def find(self, tenant: str, method: str, request_id: str, digest: bytes) -> str | None:
         """Subject of the first request with that id and content; None if it is new.
@@ -35,15 +35,18 @@ class SqliteRequests:
             raise request_id_reused(request_id, first, digest)
         return str(subject)
 
-    async def record(self, tenant: str, method: str, request_id: str, digest: bytes, subject: str, now_us: int) -> None:
-        """Notes a request that was carried out. A race between two of the same is settled by the first."""
 
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute(SQL["delete_old_requests"], (now_us - KEPT_US,))
-            first = connection.execute(SQL["read_request"], (tenant, method, request_id)).fetchone()
-            if first is None:
-                connection.execute(SQL["insert_request"], (tenant, method, request_id, digest, subject, now_us))
-            elif first[0] != digest:
-                raise request_id_reused(request_id, first[0], digest)
+def write_note(connection: sqlite3.Connection, note: RequestNote | None) -> None:
+    """Notes a request in the transaction that carries it out. Of two with one id the first is carried out.
 
-        await self._writer.run(write)
+    Raises:
+        CoordinatorError: REQUEST_ID_REUSED.
+    """
+    if note is None:
+        return
+    connection.execute(SQL["delete_old_requests"], (note.now_us - KEPT_US,))
+    first = connection.execute(SQL["read_request"], (note.tenant, note.method, note.request_id)).fetchone()
+    if first is None:
+        connection.execute(SQL["insert_request"], note)
+    elif first[0] != note.digest:
+        raise request_id_reused(note.request_id, first[0], note.digest)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from processing_service.engine.store.artifacts import FileArtifacts
+from processing_service.engine.store.base import RequestNote
 from processing_service.engine.store.sqlite.database import Database
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
-from processing_service.engine.store.sqlite.requests import SqliteRequests
+from processing_service.engine.store.sqlite.requests import SqliteRequests, write_note
 from processing_service.engine.store.sqlite.sessions import SqliteSessions, remove
 from processing_service.engine.store.sqlite.workflows import SqliteWorkflows
 from processing_service.engine.store.sqlite.writer import Writer
@@ -49,7 +51,7 @@ class SqliteStore:
         self.sessions = SqliteSessions(self._readers, last, self._writer.wake)
         self._writer.take = self.sessions.take
         self.workflows = SqliteWorkflows(self._readers, self._writer)
-        self.requests = SqliteRequests(self._readers, self._writer)
+        self.requests = SqliteRequests(self._readers)
         self.artifacts = FileArtifacts(settings.folder / "artifacts", self._writer.fail)
 
     @property
@@ -61,9 +63,9 @@ class SqliteStore:
         """Counts one more recovery for every session that has not ended; once, at the start."""
         await self._writer.run(lambda connection: connection.execute(SQL["charge_recovery"]).rowcount)
 
-    async def delete_session(self, session_id: str, tenant: str) -> bool:
-        """Removes a session and its history; False if it is not there."""
-        removed = await self._writer.run(lambda connection: remove(connection, session_id, tenant))
+    async def delete_session(self, session_id: str, tenant: str, note: RequestNote | None = None) -> bool:
+        """See SessionRemover.delete_session."""
+        removed = await self._writer.run(lambda connection: _delete(connection, session_id, tenant, note))
         self.sessions.notify(session_id)
         return removed
 
@@ -83,3 +85,10 @@ class SqliteStore:
         self._readers.close()
         self.artifacts.close()
         self._database.close()
+
+
+def _delete(connection: sqlite3.Connection, session_id: str, tenant: str, note: RequestNote | None) -> bool:
+    removed = remove(connection, session_id, tenant)
+    if removed:
+        write_note(connection, note)
+    return removed

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Workflow
 
+from processing_service.engine.store.base import RequestNote
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
+from processing_service.engine.store.sqlite.requests import write_note
 from processing_service.engine.store.sqlite.writer import Writer
 from processing_service.wire.errors import invalid
 
@@ -20,9 +22,16 @@ class SqliteWorkflows:
     def __init__(self, readers: Readers, writer: Writer) -> None:
         self._readers, self._writer = readers, writer
 
-    async def put(self, tenant: str, workflow: Workflow, digest: bytes, now_us: int) -> tuple[Workflow, bool]:
+    async def put(
+        self, tenant: str, workflow: Workflow, digest: bytes, now_us: int, note: RequestNote | None = None
+    ) -> tuple[Workflow, bool]:
         """See WorkflowStore.put."""
-        return await self._writer.run(lambda connection: _put(connection, tenant, workflow, digest, now_us))
+
+        def write(connection: sqlite3.Connection) -> tuple[Workflow, bool]:
+            write_note(connection, note)
+            return _put(connection, tenant, workflow, digest, now_us)
+
+        return await self._writer.run(write)
 
     async def get(self, tenant: str, workflow_id: str) -> Workflow | None:
         """See WorkflowStore.get."""
@@ -54,9 +63,16 @@ class SqliteWorkflows:
         rows = await self._readers.run(lambda c: c.execute(SQL["count_workflows"], (tenant,)).fetchone())
         return int(rows[0])
 
-    async def delete(self, tenant: str, workflow_id: str) -> bool:
+    async def delete(self, tenant: str, workflow_id: str, note: RequestNote | None = None) -> bool:
         """See WorkflowStore.delete."""
-        return await self._writer.run(lambda c: c.execute(SQL["delete_workflow"], (tenant, workflow_id)).rowcount > 0)
+
+        def write(connection: sqlite3.Connection) -> bool:
+            removed = connection.execute(SQL["delete_workflow"], (tenant, workflow_id)).rowcount > 0
+            if removed:
+                write_note(connection, note)
+            return removed
+
+        return await self._writer.run(write)
 
 
 def _put(
