@@ -16,6 +16,7 @@ from processing_service.wire.errors import Code, CoordinatorError, invalid
 from processing_service.wire.health import SERVICE_NAME as HEALTH
 from processing_service.wire.health import Health
 from processing_service.wire.interceptors.edge import Edge, EdgeInterceptor
+from processing_service.wire.interceptors.sizes import MARGIN
 from processing_service.wire.reflection import add_reflection
 from processing_service.wire.security import TlsSettings, server_credentials
 
@@ -70,7 +71,8 @@ class Listener:
         self._settings = settings
         self._edge = edge
         self._health = health
-        self.server = grpc.aio.server(interceptors=(EdgeInterceptor(edge),), options=_options(settings))
+        interceptor = EdgeInterceptor(edge, settings.message_limit)
+        self.server = grpc.aio.server(interceptors=(interceptor,), options=_options(settings))
         self.address = settings.address
         """Where it listens; with the real port once started."""
 
@@ -115,7 +117,7 @@ class Listener:
 
 def _options(settings: ListenerSettings) -> tuple[tuple[str, int], ...]:
     return (
-        ("grpc.max_receive_message_length", settings.message_limit),
+        ("grpc.max_receive_message_length", settings.message_limit + MARGIN),
         ("grpc.max_send_message_length", settings.message_limit),
         ("grpc.max_concurrent_streams", settings.max_streams),
         # else calls that a client held back are refused, because those that have ended still count for a while

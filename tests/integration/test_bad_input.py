@@ -1,6 +1,7 @@
 """What callers send by mistake or in anger: a clear status with details, nothing stored, nothing lost."""
 
 import asyncio
+import hashlib
 import struct
 import zlib
 
@@ -226,7 +227,7 @@ async def test_a_bad_definition_is_refused_and_nothing_is_stored(coordinator, so
 
 
 async def test_a_definition_of_ten_megabytes_is_refused_as_a_message(coordinator):
-    """It is above the limit of a message; the connection goes on."""
+    """It is so far above the limit of a message that gRPC does not read it; the connection goes on."""
     source = "# " + "x" * (10 * MIB)
     error = await refused(coordinator.stub.PutProcessingWorkflow(pb.PutProcessingWorkflowRequest(source=source)))
 
@@ -240,8 +241,21 @@ async def test_a_message_above_the_limit_starts_nothing(decoding):
     error = await refused(decoding.execute("decode", payloads={"page": page}))
 
     assert (error.code, error.reason_name) == (Code.RESOURCE_EXHAUSTED, "PAYLOAD_TOO_LARGE")
-    assert str(4 * MIB) in error.message
+    assert error.metadata["limit_bytes"] == str(4 * MIB)
+    assert int(error.metadata["size_bytes"]) > 5 * MIB
+    assert "artifact" in error.message
     assert await decoding.sessions() == []
+
+
+async def test_a_chunk_above_the_limit_ends_its_upload(coordinator):
+    """As a request of its own would; nothing of it is stored."""
+    chunks = [pb.PostProcessingArtifactRequest(data=bytes(size)) for size in (MIB, 5 * MIB)]
+    error = await refused(coordinator.stub.PostProcessingArtifact(iter(chunks)))
+    request = pb.GetProcessingArtifactRequest(digest=hashlib.sha256(bytes(6 * MIB)).hexdigest())
+
+    assert (error.code, error.reason_name) == (Code.RESOURCE_EXHAUSTED, "PAYLOAD_TOO_LARGE")
+    assert error.metadata["limit_bytes"] == str(4 * MIB)
+    assert (await refused(coordinator.stub.GetProcessingArtifact(request))).reason_name == "ARTIFACT_NOT_FOUND"
 
 
 @pytest.mark.parametrize(

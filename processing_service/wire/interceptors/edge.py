@@ -25,6 +25,7 @@ from processing_service.wire.interceptors import deadlines, errors, metadata
 from processing_service.wire.interceptors.auth import Auth
 from processing_service.wire.interceptors.deadlines import DeadlineSettings, Limit
 from processing_service.wire.interceptors.inflight import InFlight
+from processing_service.wire.interceptors.sizes import limited
 from processing_service.wire.telemetry.hooks import CallEnded, Telemetry
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -35,8 +36,6 @@ _OPEN: Final = ("/grpc.health.", "/grpc.reflection.")
 _PUBLIC: Final = "/grpc.health."
 UNKNOWN_METHOD: Final = "_OTHER"
 """Counted in place of the name that a caller made up."""
-MALFORMED: Final = object()
-"""Stands for a request that could not be parsed: grpc would answer UNKNOWN with the words of the library."""
 _MAKERS: Final[dict[tuple[bool, bool], Any]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
@@ -69,12 +68,17 @@ class Edge:
         self._auth = auth
         self.in_flight = in_flight or InFlight()
 
-    def wrap(self, method: str, handler: Handler) -> Handler:
-        """The handler of `/package.Service/Method` behind everything that calls share."""
+    def wrap(self, method: str, handler: Handler, limit: int | None = None) -> Handler:
+        """The handler of `/package.Service/Method` behind everything that calls share.
+
+        Args:
+            limit: largest request, in bytes; None where whoever reads it sees to that.
+        """
         guarded: Any = self._guard(method, _work(handler), limited=not handler.response_streaming)
         parse: Any = handler.request_deserializer
         if parse is not None:
-            parse = _refusing(parse, method) if handler.request_streaming else _tolerant(parse)
+            parse = parse if limit is None else limited(parse, limit)
+            parse = (_refusing if handler.request_streaming else _tolerant)(parse, method)
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
         return make(guarded, parse, handler.response_serializer)  # type: ignore[no-any-return]
 
@@ -103,8 +107,8 @@ class Edge:
                     parent = served.traceparent
                     served = served._replace(traceparent=telemetry.tracing.child(parent))
                 CURRENT.set(served)
-                if request is MALFORMED:
-                    _refuse_malformed(method)
+                if isinstance(request, CoordinatorError):
+                    _refuse(request)
                 return await work(request, context)
             except BaseException as error:
                 verdict = _judge(error, method, limit)
@@ -125,10 +129,14 @@ class Edge:
 
 
 class EdgeInterceptor(grpc.aio.ServerInterceptor):
-    """The edge as the one interceptor of a grpc server."""
+    """The edge as the one interceptor of a grpc server.
 
-    def __init__(self, edge: Edge) -> None:
-        self._edge = edge
+    Args:
+        limit: largest request, in bytes; None leaves it to the server.
+    """
+
+    def __init__(self, edge: Edge, limit: int | None = None) -> None:
+        self._edge, self._limit = edge, limit
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -142,16 +150,20 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
             if handler is None:
                 self._edge.telemetry.emit(CallEnded("server", UNKNOWN_METHOD, Code.UNIMPLEMENTED, 0.0))
                 return None
-            self._wrapped[method] = self._edge.wrap(method, handler)
+            self._wrapped[method] = self._edge.wrap(method, handler, self._limit)
         return self._wrapped[method]
 
 
-def _tolerant(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+def _tolerant(parse: Callable[[bytes], Any], method: str) -> Callable[[bytes], Any]:
+    """Gives the error in place of a request that is refused: grpc would answer what this raises in its own words."""
+
     def tolerant(data: bytes) -> Any:
         try:
             return parse(data)
         except DecodeError:
-            return MALFORMED
+            return _malformed(method)
+        except CoordinatorError as error:
+            return error
 
     return tolerant
 
@@ -163,14 +175,18 @@ def _refusing(parse: Callable[[bytes], Any], method: str) -> Callable[[bytes], A
         try:
             return parse(data)
         except DecodeError:
-            _refuse_malformed(method)
+            raise _malformed(method) from None
 
     return refusing
 
 
-def _refuse_malformed(method: str) -> Never:
+def _malformed(method: str) -> CoordinatorError:
     text = f"the body of the call is not a request of {method}; encode it by the contract"
-    raise CoordinatorError(Code.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_FIELD_INVALID, text)
+    return CoordinatorError(Code.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_FIELD_INVALID, text)
+
+
+def _refuse(error: CoordinatorError) -> Never:
+    raise error
 
 
 def _judge(error: BaseException, method: str, limit: Limit | None) -> CoordinatorError | AioRpcError | None:
