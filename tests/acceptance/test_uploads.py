@@ -33,6 +33,7 @@ def server_in(folder: Path) -> Server:
     return Server("--store", str(folder / "store"), "--listen", f"unix:{folder}/s.sock", "--set", "drain_grace=0.1")
 
 
+@pytest.mark.slow
 async def test_uploads_pass_through_the_process(tmp_path: Path) -> None:
     """Four of 50 MiB at the same time take less than 100 MB, and come back as they were."""
     server = server_in(tmp_path)

@@ -542,6 +542,19 @@ async def test_content_that_was_found_again_is_not_swept(store: SqliteStore, tmp
         await store.artifacts.find(artifact.digest)
 
 
+async def test_the_grace_begins_when_the_last_session_goes(store: SqliteStore, tmp_path: Path) -> None:
+    """However old its content is by then."""
+    artifact = await store.artifacts.put(b"content")
+    (file,) = (tmp_path / "artifacts").glob(f"??/{artifact.digest}")
+    await store.sessions.open(start(), [bytes.fromhex(artifact.digest), b"g" * 32]).durable
+    os.utime(file, (0, 0))
+    await store.delete_session("s-1", "t")
+
+    assert await store.sweep() == 0
+    os.utime(file, (0, 0))
+    assert await store.sweep() == 1
+
+
 async def test_content_that_is_found_while_it_is_swept_stays(store: SqliteStore, tmp_path: Path) -> None:
     """A sweep that has asked who uses it looks once more before it removes anything."""
     artifact = await store.artifacts.put(b"content")

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -109,6 +109,16 @@ class FileArtifacts:
             )
         for start in range(offset, size, CHUNK_BYTES):
             yield await self._read(lambda start=start: _chunk(path, start))  # type: ignore[misc]
+
+    async def refresh(self, digests: Sequence[str]) -> None:
+        """Begins the grace of contents anew; those that are not here are passed over."""
+
+        def touch() -> None:
+            for digest in digests:
+                with suppress(OSError):
+                    self._touch(self._path(digest))
+
+        await self._run(touch)
 
     async def sweep(self, used: Callable[[bytes], Awaitable[bool]], grace_s: float) -> int:
         """Removes content that nobody uses and that is older than the grace, in seconds; how many files went."""

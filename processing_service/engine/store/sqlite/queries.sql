@@ -47,6 +47,9 @@ INSERT OR IGNORE INTO artifact_use (digest, session_n) VALUES (?, ?);
 -- name: artifact_used
 SELECT 1 FROM artifact_use WHERE digest = ? LIMIT 1;
 
+-- name: artifacts_of_session
+SELECT digest FROM artifact_use WHERE session_n = (SELECT n FROM session WHERE session_id = ? AND tenant = ?);
+
 -- name: last_number
 SELECT coalesce(max(n), 0) FROM session;
 

@@ -65,9 +65,17 @@ class SqliteStore:
 
     async def delete_session(self, session_id: str, tenant: str, note: RequestNote | None = None) -> bool:
         """See SessionRemover.delete_session."""
+        await self._begin_grace(session_id, tenant)
         removed = await self._writer.run(lambda connection: _delete(connection, session_id, tenant, note))
         self.sessions.notify(session_id)
         return removed
+
+    async def _begin_grace(self, session_id: str, tenant: str) -> None:
+        """Keeps what a session needs for a grace from now on; before it goes, so that no sweep comes between."""
+        which = (session_id, tenant)
+        rows = await self._readers.run(lambda c: c.execute(SQL["artifacts_of_session"], which).fetchall())
+        if rows:
+            await self.artifacts.refresh([digest.hex() for (digest,) in rows])
 
     async def sweep(self) -> int:
         """Removes artifacts that nobody needs any more; how many."""
