@@ -18,8 +18,8 @@ from instructors.retries import RetrySettings, retried
 from instructors.turns import Turns
 from processing_service.wire.callcontext import CallContext, current, outgoing_metadata
 from processing_service.wire.channels import InProcessChannel
-from processing_service.wire.errors import Code, CoordinatorError, invalid
-from processing_service.wire.interceptors.errors import from_rpc_error
+from processing_service.wire.errors import Code, CoordinatorError, Unreached, invalid
+from processing_service.wire.interceptors.errors import from_rpc_error, never_left
 from processing_service.wire.telemetry.hooks import CallEnded, LegacyName, Telemetry
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ class BaseInstructor:
             context: on whose behalf; the call that is served now, if not given.
 
         Raises:
-            CoordinatorError: what the domain answered; DOMAIN_UNAVAILABLE, DEADLINE_EXCEEDED, PAYLOAD_TOO_LARGE.
+            CoordinatorError: what the domain answered; DOMAIN_UNAVAILABLE (Unreached if the call never left),
+                DEADLINE_EXCEEDED, PAYLOAD_TOO_LARGE.
         """
         found = self._domains.operation(f"{self.domain.name}.{operation}")
         context = current() if context is None else context
@@ -126,7 +127,7 @@ class BaseInstructor:
             reply: bytes = await method(request, timeout=timeout, metadata=metadata)
         except AioRpcError as error:
             code = error.code().value[0]
-            raise from_rpc_error(error, self._peer) from error
+            raise self._failed(error) from error
         except BaseException:
             code = Code.CANCELLED
             raise
@@ -253,6 +254,12 @@ class BaseInstructor:
         if remaining <= 0:
             raise self._late()
         return self._settings.timeout(remaining)
+
+    def _failed(self, error: AioRpcError) -> CoordinatorError:
+        """What a failed call means: the domain's answer, or that it was not reached."""
+        if self._remote and self.domain.channel is not None and never_left(error, self.domain.channel):
+            return Unreached(self.domain.name, self.domain.address)
+        return from_rpc_error(error, self._peer)
 
     def _late(self) -> CoordinatorError:
         text = f"no time was left for a call to {self._peer}; give the session a longer timeout"

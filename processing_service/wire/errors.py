@@ -2,6 +2,7 @@
 
     CoordinatorError            a status code, a reason and the facts a program needs to act
     |-- Unavailable             the peer or the store cannot be reached: callers try again elsewhere or later
+    |   `-- Unreached           the call never left, for want of a connection: a step waits until there is one
     `-- Fenced                  another coordinator owns the session: its runner stops and leaves it alone
 
 Servers turn it into a google.rpc.Status (`wire/interceptors/errors.py`), histories keep it as a `Failure`.
@@ -103,6 +104,21 @@ class Unavailable(CoordinatorError):
 
     def __init__(self, reason: ErrorReason.ValueType, message: str, *, retry_delay: float | None = None) -> None:
         super().__init__(Code.UNAVAILABLE, reason, message, retry_delay=retry_delay)
+
+
+class Unreached(Unavailable):
+    """No connection to a domain could be made, so the call never left this process.
+
+    Args:
+        domain: its name.
+        address: where it should be; of a Unix socket only the name of the file is told.
+    """
+
+    def __init__(self, domain: str, address: str) -> None:
+        shown = f"unix:{address.rpartition('/')[2]}" if address.startswith("unix:") else address
+        text = f"the {domain} domain at {shown} cannot be reached; see that it serves and that its address is right"
+        super().__init__(ErrorReason.ERROR_REASON_DOMAIN_UNAVAILABLE, text)
+        self.metadata = {"domain": domain, "address": shown}
 
 
 class Fenced(CoordinatorError):

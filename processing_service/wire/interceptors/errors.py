@@ -36,6 +36,10 @@ _TRANSPORT: Final = re.compile(
     r"connect|socket|DNS|GOAWAY|ping|stream|transport|recvmsg|sendmsg|broken pipe|Cancelling all calls", re.IGNORECASE
 )
 """Words of the transport, which name addresses and system calls; the words of a peer pass."""
+_NO_CONNECTION: Final = re.compile(
+    r"failed to connect to all addresses|errors? resolving|DNS resolution failed|empty address list", re.IGNORECASE
+)
+"""How gRPC begins to say that a call found no connection to go out on."""
 
 
 def status_code(error: CoordinatorError) -> grpc.StatusCode:
@@ -104,6 +108,18 @@ def from_rpc_error(error: AioRpcError, peer: str = "the service") -> Coordinator
     if found.retry_delay is None:
         found.retry_delay = _pushback(error)
     return found
+
+
+def never_left(error: AioRpcError, channel: grpc.aio.Channel) -> bool:
+    """True if the call found no connection: no byte of it has left.
+
+    A peer can answer with the very words of the transport, but only by a connection, which the channel then has.
+    """
+    return (
+        error.code() is grpc.StatusCode.UNAVAILABLE
+        and _NO_CONNECTION.match(error.details() or "") is not None
+        and channel.get_state() is not grpc.ChannelConnectivity.READY
+    )
 
 
 def from_cancel(peer: str = "the service") -> CoordinatorError:

@@ -15,7 +15,7 @@ from instructors.registry import Instructors
 from instructors.retries import RetrySettings
 from processing_service.wire.callcontext import CallContext, serving
 from processing_service.wire.channels import ChannelSettings, InProcessChannel, InProcessServer, open_channel
-from processing_service.wire.errors import Code, CoordinatorError, Unavailable
+from processing_service.wire.errors import Code, CoordinatorError, Unavailable, Unreached
 from processing_service.wire.interceptors.edge import Edge
 from processing_service.wire.telemetry.hooks import CallEnded, LegacyName, Telemetry
 
@@ -280,3 +280,36 @@ async def test_a_foreign_domain_is_called_by_name(greetings, greeter):
         ("client", "/tests.greetings.v1.GreetingService/Greet", 0)
     ]
     await domain.channel.close()
+
+
+async def said_by_a_server(text):
+    """The error of a call that a server on TCP refuses with UNAVAILABLE and these words; then of one with no server."""
+    server = grpc.aio.server()
+
+    async def get_model(request, context):
+        await context.abort(grpc.StatusCode.UNAVAILABLE, text)
+
+    handler = grpc.unary_unary_rpc_method_handler(get_model)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(CONTRACT["model"].full_name, {"GetModel": handler}),)
+    )
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    async with open_channel(ChannelSettings(address)) as channel:
+        instructor = Instructors(Domains([Domain("model", CONTRACT["model"], channel, address)]))["model"]
+        with pytest.raises(Unavailable) as answered:
+            await instructor.call("get_model", request())
+        await server.stop(0)
+        with pytest.raises(Unavailable) as missed:
+            await instructor.call("get_model", request())
+    return address, answered.value, missed.value
+
+
+async def test_an_answer_is_no_lack_of_a_connection():
+    """Only a call that found no connection is Unreached, whatever words a domain answers with."""
+    address, answered, missed = await said_by_a_server("failed to connect to all addresses; last error: Refused")
+
+    assert not isinstance(answered, Unreached)
+    assert isinstance(missed, Unreached)
+    assert missed.metadata == {"domain": "model", "address": address}
+    assert address in missed.message
