@@ -167,7 +167,7 @@ def _add_rare(event: SessionEvent, record: Record, key: str) -> None:
         event.failure.CopyFrom(failure_of(record.fault))
     if record.kind is Kind.STEP_RETRY_SCHEDULED:
         event.retry_delay.FromMicroseconds(record.delay_us)
-    if record.outcome:
+    if record.kind is Kind.CALL_RECEIPT:
         event.receipt.CopyFrom(receipt_of(record, key))
 
 

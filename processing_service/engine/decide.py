@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from processing_service.engine import retry
+from processing_service.engine import outage, retry
 from processing_service.engine.events import (
     Act,
     Cancel,
@@ -87,10 +87,8 @@ def next_due(plan: Plan, state: State) -> int:
 
 
 def _tries(state: State, index: int, item: int) -> int:
-    step = state.steps[index]
-    if step.items is None:
-        return step.tries
-    return next((flight.tries for flight in step.items.running if flight.item == item), 0)
+    tried = outage.tried(state, index, item)
+    return tried.tries - tried.unreached
 
 
 def _is_out(state: State, event: Succeeded | Failed | Ended) -> bool:
@@ -159,6 +157,9 @@ def _failed(turn: Turn, event: Failed) -> None:
 def _retry_or_fail(turn: Turn, event: Failed) -> None:
     state, plan = turn.state, turn.plan.steps[event.step]
     key = step_key(state.session_id, plan.step_id, event.item, event.attempt)
+    if event.unreached and outage.waits(plan):
+        outage.wait(turn, event, key)
+        return
     tries = _tries(state, event.step, event.item)
     delay = retry.delay_us(plan.retry, event.fault, tries, plan.idempotent, key)
     if delay is None or (not state.paused_us and event.at + delay >= state.deadline_us):
@@ -248,6 +249,8 @@ def _wake(turn: Turn, event: Wake) -> None:
 
 
 def _time_out(turn: Turn) -> None:
+    if outage.blame(turn):
+        return
     text = f"the session's budget of {turn.state.budget_us / 1e6:g} s is used up"
     turn.finish(SessionState.TIMED_OUT, Fault(Code.DEADLINE_EXCEEDED, Reason.DEADLINE_EXCEEDED, text))
 

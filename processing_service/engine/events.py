@@ -41,6 +41,8 @@ class Failed(NamedTuple):
     attempt: int
     """0 = it failed before its call."""
     fault: Fault
+    unreached: bool = False
+    """True if no connection to its domain could be made: the call never left."""
 
 
 class Ended(NamedTuple):

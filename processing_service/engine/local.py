@@ -43,7 +43,7 @@ from processing_service.engine.observer import Observer
 from processing_service.engine.records import Durability, Kind, Outcome, Plan, Record, SessionState, StepState, step_key
 from processing_service.engine.state import State, initial, restore
 from processing_service.engine.store.base import ArtifactStore, Opened, SessionRow, SessionStart, SessionStore
-from processing_service.wire.errors import Code, CoordinatorError, Unavailable
+from processing_service.wire.errors import Code, CoordinatorError, Unavailable, Unreached
 
 log = logging.getLogger(__name__)
 
@@ -371,7 +371,7 @@ class LocalEngine:
             _log_unexpected(error, key)
             fault = fault_of(error, key, attempt)
             self._observer.step_ended(call, StepState.FAILED, self._loop.time() - started, fault=fault)
-            return Failed(self._now_us(), step, item, attempt, fault)
+            return Failed(self._now_us(), step, item, attempt, fault, isinstance(error, Unreached))
         else:
             self._observer.step_ended(call, StepState.SUCCEEDED, self._loop.time() - started, times)
             return Succeeded(self._now_us(), step, item, attempt, output)

@@ -20,6 +20,8 @@ _NEVER: Final = frozenset(
     }
 )
 """The next try would end alike."""
+_MAX_GROWTH: Final = 64
+"""Times that a wait grows, at most: tries that wait for a domain have no other end."""
 
 
 def delay_us(plan: RetryPlan, fault: Fault, tries: int, idempotent: bool, key: str) -> int | None:
@@ -36,6 +38,11 @@ def delay_us(plan: RetryPlan, fault: Fault, tries: int, idempotent: bool, key: s
         return None
     if fault.code not in _AGAIN and not (idempotent and fault.code == Code.DEADLINE_EXCEEDED):
         return None
-    grown: int = plan.initial_us * plan.multiplier_milli ** (tries - 1) // 1000 ** (tries - 1)
-    longest = min(plan.max_us, grown)
-    return max(crc32(key.encode()) % (longest + 1), fault.retry_us)
+    return max(backoff_us(plan, tries, key), fault.retry_us)
+
+
+def backoff_us(plan: RetryPlan, tries: int, key: str) -> int:
+    """Microseconds between this try, counted from 1, and the next, as `delay_us` says."""
+    times = min(tries - 1, _MAX_GROWTH)
+    grown: int = plan.initial_us * plan.multiplier_milli**times // 1000**times
+    return crc32(key.encode()) % (min(plan.max_us, grown) + 1)

@@ -17,6 +17,7 @@ from processing_service.engine.records import (
     Action,
     Fault,
     Kind,
+    Outcome,
     Output,
     Plan,
     Record,
@@ -33,6 +34,8 @@ class Flight(NamedTuple):
     tries: int
     due_us: int
     """When the call has to be done, or when the next try may start."""
+    unreached: int = 0
+    away_us: int = 0
 
 
 class Items(NamedTuple):
@@ -66,6 +69,10 @@ class Step:
     fault: Fault | None = None
     items: Items | None = None
     reused_from: str = ""
+    unreached: int = 0
+    """Those of its tries that did not reach the domain."""
+    away_us: int = 0
+    """Since when the domain is known to be out of reach; 0 = it is not."""
 
     def copy(self) -> Step:
         """An equal step that may be changed."""
@@ -80,6 +87,8 @@ class Step:
             self.fault,
             self.items,
             self.reused_from,
+            self.unreached,
+            self.away_us,
         )
 
     @property
@@ -184,10 +193,10 @@ def _step_started(plan: Plan, state: State, record: Record) -> None:
 
 def _item_started(step: Step, record: Record, due: int) -> Items:
     items = _items(step)
-    delayed = next((flight for flight in items.delayed if flight.item == record.item), None)
+    flight = next((flight for flight in items.delayed if flight.item == record.item), Flight(record.item, 0, 0, 0))
     return items._replace(
         first_unstarted=max(items.first_unstarted, record.item + 1),
-        running=(*items.running, Flight(record.item, record.attempt, delayed.tries + 1 if delayed else 1, due)),
+        running=(*items.running, flight._replace(attempt=record.attempt, tries=flight.tries + 1, due_us=due)),
         delayed=_without(items.delayed, record.item),
     )
 
@@ -231,11 +240,19 @@ def _step_retry_scheduled(plan: Plan, state: State, record: Record) -> None:
     if record.item >= 0:
         items = _items(step)
         flight = next(flight for flight in items.running if flight.item == record.item)
-        step.items = items._replace(
-            running=_without(items.running, record.item), delayed=(*items.delayed, flight._replace(due_us=due))
-        )
+        unreached, away_us = _reach(flight, record)
+        flight = flight._replace(due_us=due, unreached=unreached, away_us=away_us)
+        step.items = items._replace(running=_without(items.running, record.item), delayed=(*items.delayed, flight))
         return
     step.state, step.since_us, step.due_us = StepState.WAITING, record.at, due
+    step.unreached, step.away_us = _reach(step, record)
+
+
+def _reach(tried: Step | Flight, record: Record) -> tuple[int, int]:
+    """Tries that did not reach the domain, and since when it is out of reach."""
+    if record.outcome == Outcome.UNREACHABLE:
+        return tried.unreached + 1, tried.away_us or record.at
+    return tried.unreached, 0
 
 
 def _step_expanded(plan: Plan, state: State, record: Record) -> None:
@@ -263,6 +280,22 @@ def _resume(state: State, at: int) -> None:
         if step.due_us:
             step = state.steps[index] = step.copy()  # noqa: PLW2901  # the copy takes its place
             step.due_us += paused
+            step.away_us = step.away_us and min(at, step.away_us + paused)
+        elif step.items is not None and not step.ended:
+            step = state.steps[index] = step.copy()  # noqa: PLW2901
+            step.items = _later(_items(step), paused, at)
+
+
+def _later(items: Items, paused: int, at: int) -> Items:
+    """Items whose clocks stood still for so long."""
+    running, delayed = (
+        tuple(
+            flight._replace(due_us=flight.due_us + paused, away_us=flight.away_us and min(at, flight.away_us + paused))
+            for flight in flights
+        )
+        for flights in (items.running, items.delayed)
+    )
+    return items._replace(running=running, delayed=delayed)
 
 
 def _retry(state: State, record: Record) -> None:

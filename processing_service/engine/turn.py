@@ -116,8 +116,12 @@ class Turn:
             self.drop_calls()
         self.note(Kind.SESSION_ENDED, to, fault=fault)
 
-    def fail(self, index: int, item: int, attempt: int, fault: Fault) -> None:
-        """A step has failed for good; the session with it, unless the step is optional."""
+    def fail(self, index: int, item: int, attempt: int, fault: Fault, tally: str = "") -> None:
+        """A step has failed for good; the session with it, unless the step is optional.
+
+        Args:
+            tally: what the session's message adds to the step's.
+        """
         plan = self.plan.steps[index]
         if item >= 0:
             self.note(Kind.STEP_FAILED, step=index, item=item, attempt=attempt, fault=fault)
@@ -129,7 +133,7 @@ class Turn:
             self.settle()
         else:
             key = plan.step_id if item < 0 else f"{plan.step_id}[{item}]"
-            text = f"step {key!r} failed: {fault.message}"
+            text = f"step {key!r} failed: {fault.message}{tally}"
             self.finish(SessionState.FAILED, Fault(fault.code, Reason.STEP_FAILED, text, cause=fault))
 
 

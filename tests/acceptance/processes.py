@@ -115,7 +115,7 @@ def _embedded(folder: Path, models: Path) -> Topology:
 
 
 async def _apart(kind: str, folder: Path, models: Path) -> Topology:
-    addresses = {name: await _address(kind, name, folder) for name in (*DOMAINS, "processing")}
+    addresses = {name: await address_for(kind, name, folder) for name in (*DOMAINS, "processing")}
     flags = {name: (f"--{name}-address", addresses[name]) for name in DOMAINS}
     domains = [
         Server("--only", "inference", "--listen", addresses["inference"], "--models", str(models)),
@@ -129,7 +129,7 @@ async def _apart(kind: str, folder: Path, models: Path) -> Topology:
     return Topology(coordinator, domains)
 
 
-async def _address(kind: str, name: str, folder: Path) -> str:
+async def address_for(kind: str, name: str, folder: Path) -> str:
     """Fixed, so that a process that is started again is found where it was."""
     if kind == "unix":
         return f"unix:{folder}/{name}.sock"

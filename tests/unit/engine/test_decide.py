@@ -350,7 +350,8 @@ def _any_event(chance: random.Random, now: int, waiting: list[object]) -> Event:
         case Run(step, item, attempt, _):
             if chance.random() < 0.7:
                 return Succeeded(now, step, item, attempt, OUTPUT)
-            return Failed(now, step, item, attempt, chance.choice([UNAVAILABLE, INVALID]))
+            fault = chance.choice([UNAVAILABLE, INVALID])
+            return Failed(now, step, item, attempt, fault, fault is UNAVAILABLE and chance.random() < 0.5)
         case Resolve(step):
             return Resolved(now, step, chance.random() < 0.3, chance.randrange(4))
         case Cancel(step, item, attempt):
