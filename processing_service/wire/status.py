@@ -58,7 +58,7 @@ def from_status(status: status_pb2.Status) -> CoordinatorError | None:
         status.message,
         metadata=metadata,
         violations=_violations(status),
-        retry_delay=_retry_delay(status),
+        retry_delay=retry_delay_of(status),
         reason_name=name,
     )
 
@@ -170,7 +170,8 @@ def _violation(field_path: str, description: str) -> Violation:
     )
 
 
-def _retry_delay(status: status_pb2.Status) -> float | None:
+def retry_delay_of(status: status_pb2.Status) -> float | None:
+    """Seconds that its RetryInfo asks to wait, bounded; None if it has none."""
     retry = _find(status, details_pb2.RetryInfo())
     return bounded(retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9) if retry else None
 

@@ -16,7 +16,16 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from grpc.aio import AioRpcError
 
 from processing_service.wire.errors import Code, CoordinatorError, internal
-from processing_service.wire.status import STATUS_LIMIT, bounded, clip, from_status, made, parse_status, to_status
+from processing_service.wire.status import (
+    STATUS_LIMIT,
+    bounded,
+    clip,
+    from_status,
+    made,
+    parse_status,
+    retry_delay_of,
+    to_status,
+)
 
 DETAILS: Final = "grpc-status-details-bin"
 PUSHBACK: Final = "grpc-retry-pushback-ms"
@@ -103,8 +112,11 @@ def from_rpc_error(error: AioRpcError, peer: str = "the service") -> Coordinator
     """
     data = _trailing(error, DETAILS)
     status = parse_status(data) if isinstance(data, bytes) else None
-    known = from_status(status) if status is not None and status.code == error.code().value[0] else None
-    found = known or _without_reason(error, peer)
+    if status is not None and status.code != error.code().value[0]:
+        status = None
+    found = (from_status(status) if status is not None else None) or _without_reason(error, peer)
+    if found.retry_delay is None and status is not None:  # there may be a RetryInfo without an ErrorInfo
+        found.retry_delay = retry_delay_of(status)
     if found.retry_delay is None:
         found.retry_delay = _pushback(error)
     return found

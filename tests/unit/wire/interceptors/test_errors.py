@@ -281,11 +281,13 @@ def test_damaged_details(data):
     assert (got.code, got.reason, got.message) == (Code.NOT_FOUND, ErrorReason.ERROR_REASON_FOREIGN, "gone")
 
 
+@pytest.mark.parametrize("reason", ["BUSY", ""])
 @pytest.mark.parametrize(("seconds", "delay"), [(-5, 0.0), (90, 90.0), (1 << 62, LONGEST_DELAY)])
-def test_a_delay_that_another_process_asks_for_is_bounded(seconds, delay):
-    """Whatever stands in RetryInfo, the caller can go on with it."""
+def test_a_delay_that_another_process_asks_for_is_bounded(seconds, delay, reason):
+    """Whatever stands in RetryInfo, with an ErrorInfo beside it or alone, the caller can go on with it."""
     status = status_pb2.Status(code=Code.UNAVAILABLE, message="later")
-    status.details.add().Pack(error_details_pb2.ErrorInfo(reason="BUSY", domain="other"))
+    if reason:
+        status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain="other"))
     status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=seconds)))
     trailers = ((DETAILS, status.SerializeToString()),)
 
