@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from google.protobuf.message import Message
 
+from processing_service.engine.completion import complete
 from processing_service.engine.ids import check_id
 from processing_service.engine.managers.sessions import request_digest
 from processing_service.engine.store.base import RequestLog, RequestNote
@@ -66,4 +67,4 @@ class Repeats:
                     return await again()
                 return await act(RequestNote(*key, digest, subject, self._now_us()))
 
-        return await asyncio.shield(carry_out())
+        return await complete(carry_out(), method)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -11,6 +10,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Workflow
 
 from processing_service.engine.base import OperationCatalog
+from processing_service.engine.completion import complete
 from processing_service.engine.definitions import Definition, compile_definition
 from processing_service.engine.store.base import RequestNote, WorkflowStore
 from processing_service.wire.errors import not_found
@@ -92,7 +92,7 @@ class WorkflowManager:
                 self._changes += 1
                 self._current.pop((tenant, workflow_id), None)
 
-        return await asyncio.shield(carry_out())
+        return await complete(carry_out(), f"a change of workflow {workflow_id!r}")
 
     async def _not_found(self, tenant: str, workflow_id: str) -> Exception:
         known = await self._store.ids(tenant)
