@@ -56,6 +56,7 @@ async def test_a_broken_model_is_listed_and_says_why_when_asked(tmp_path):
 
     assert names(listed) == [("broken", "1"), ("good", "1")]
     assert (error.code, error.reason_name) == (Code.FAILED_PRECONDITION, "MODEL_INVALID")
+    assert error.metadata["repository_path"] == "broken/1/model.onnx"
 
 
 async def test_a_model_is_described(model_repository):

@@ -119,6 +119,7 @@ def _split(model: ModelVersion, outputs: Arrays, feeds: Sequence[Arrays]) -> lis
             ErrorReason.ERROR_REASON_MODEL_INVALID,
             f"model {model.model_id!r} does not give a row of output for each row of input; "
             "turn batching off in its model.yaml",
+            metadata={"model_id": model.model_id, "model_version": model.model_version},
         )
     parts = {name: np.split(output, ends[:-1]) for name, output in outputs.items()}
     return [{name: parts[name][index] for name in parts} for index in range(len(feeds))]

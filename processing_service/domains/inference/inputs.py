@@ -102,6 +102,7 @@ def _checked(model: ModelVersion, spec: TensorSpec, tensor: Tensor, path: str) -
             Code.FAILED_PRECONDITION,
             ErrorReason.ERROR_REASON_MODEL_INVALID,
             f"model {model.model_id!r}: its input {spec.name!r} has an element type that cannot be sent",
+            metadata={"model_id": model.model_id, "model_version": model.model_version},
         )
     is_image = spec.normalization is not None and tensor.data_type == DataType.DATA_TYPE_UINT8
     if tensor.data_type != spec.data_type and not is_image:

@@ -89,7 +89,7 @@ def no_device(model: ModelVersion, budgets: Mapping[str, Budget]) -> Coordinator
         Code.FAILED_PRECONDITION,
         ErrorReason.ERROR_REASON_MODEL_INVALID,
         f"model {model.model_id!r} wants device {model.device!r}, which is not here; there is {', '.join(budgets)}",
-        metadata={"model_id": model.model_id, "device": model.device},
+        metadata={"model_id": model.model_id, "model_version": model.model_version, "device": model.device},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +23,9 @@ def read_version(model_id: str, version: str, folder: Path) -> ModelVersion:
     """What is in this folder, the model file hashed and model.yaml checked against it.
 
     Raises:
-        CoordinatorError: MODEL_INVALID with what is wrong.
+        CoordinatorError: MODEL_INVALID with what is wrong, and in which file of the repository.
     """
-    where = f"model {model_id!r} version {version!r}"
+    invalid = partial(_invalid, model_id, version)
     path = folder / MODEL_FILE
     try:
         declared = manifest.read(folder / MANIFEST_FILE)
@@ -32,21 +33,23 @@ def read_version(model_id: str, version: str, folder: Path) -> ModelVersion:
         digest = digest_of(path)
         size = path.stat().st_size
     except manifest.ManifestError as error:
-        raise _invalid(where, f"{MANIFEST_FILE}: {error}", error.violations) from error
+        raise invalid(MANIFEST_FILE, f"{MANIFEST_FILE}: {error}", error.violations) from error
     except onnx_file.OnnxFileError as error:
-        raise _invalid(where, f"{MODEL_FILE} cannot be used: {error}") from error
+        raise invalid(MODEL_FILE, f"{MODEL_FILE} cannot be used: {error}") from error
     except OSError as error:
-        raise _invalid(where, f"its files cannot be read ({type(error).__name__})") from error
+        raise invalid("", f"its files cannot be read ({type(error).__name__})") from error
     if declared.checksum and declared.checksum != digest:
-        raise _invalid(where, f"{MODEL_FILE} has SHA-256 {digest}, but {MANIFEST_FILE} wants {declared.checksum}")
+        text = f"{MODEL_FILE} has SHA-256 {digest}, but {MANIFEST_FILE} wants {declared.checksum}"
+        raise invalid(MODEL_FILE, text)
     outside = next((name for name in header.external_locations if not _is_inside(folder, name)), None)
     if outside is not None:
-        raise _invalid(where, f"{MODEL_FILE} wants weights from {outside!r}, which is not a file in the model's folder")
+        text = f"{MODEL_FILE} wants weights from {outside!r}, which is not a file in the model's folder"
+        raise invalid(MODEL_FILE, text)
     faults = [fault for name, section in declared.inputs.items() for fault in _faults(name, section, header.inputs)]
     if declared.batching.enabled and not all(spec.axes and not spec.axes[0].size for spec in header.inputs):
         faults.append(Violation("batching.enabled", "axis 0 of each input must be dynamic to run requests as a batch"))
     if faults:
-        raise _invalid(where, f"{MANIFEST_FILE}: {manifest.ManifestError(faults)}", faults)
+        raise invalid(MANIFEST_FILE, f"{MANIFEST_FILE}: {manifest.ManifestError(faults)}", faults)
     return ModelVersion(
         model_id=model_id,
         model_version=version,
@@ -109,10 +112,14 @@ def _axis(axis: Axis, limits: manifest.AxisLimits | None) -> Axis:
     return replace(axis, **limits.model_dump()) if limits else axis
 
 
-def _invalid(where: str, what: str, violations: list[Violation] | None = None) -> CoordinatorError:
+def _invalid(
+    model_id: str, version: str, file: str, what: str, violations: list[Violation] | None = None
+) -> CoordinatorError:
+    path = f"{model_id}/{version}/{file}".rstrip("/")
     return CoordinatorError(
         Code.FAILED_PRECONDITION,
         ErrorReason.ERROR_REASON_MODEL_INVALID,
-        f"{where}: {what}",
+        f"model {model_id!r} version {version!r}: {what}",
+        metadata={"model_id": model_id, "model_version": version, "repository_path": path},
         violations=violations or (),
     )

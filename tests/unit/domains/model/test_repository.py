@@ -117,7 +117,7 @@ UNUSABLE = [
     pytest.param(external("link"), "", id="external data by a link"),
     pytest.param(external("gone"), "", id="external data missing"),
     pytest.param(external("a\0b"), "", id="external data, no name"),
-    pytest.param(onnx.doubling(), f"checksum: {'0' * 64}", id="checksum"),
+    pytest.param(onnx.doubling(), f"checksum: {'f' * 64}", id="checksum"),
     pytest.param(onnx.doubling(), "devise: cpu", id="unknown key"),
     pytest.param(onnx.doubling(), "inputs: {z: {}}", id="unknown input"),
     pytest.param(onnx.doubling(), "inputs: {x: {axes: {1: {max_size: 9}}}}", id="limit of a static axis"),
@@ -142,6 +142,12 @@ def test_what_cannot_be_used_is_refused_without_a_path(repository, folder, tmp_p
         ErrorReason.ERROR_REASON_MODEL_INVALID,
     )
     assert str(tmp_path) not in str(caught.value)
+    file = "model.onnx" if not manifest or manifest.startswith("checksum") else "model.yaml"
+    assert caught.value.metadata == {
+        "model_id": "broken",
+        "model_version": "1",
+        "repository_path": f"broken/1/{file}",
+    }
     assert len(repository.describe("broken", "1").digest) == 64
 
 
