@@ -163,7 +163,8 @@ def _retry_or_fail(turn: Turn, event: Failed) -> None:
     tries = _tries(state, event.step, event.item)
     delay = retry.delay_us(plan.retry, event.fault, tries, plan.idempotent, key)
     if delay is None or (not state.paused_us and event.at + delay >= state.deadline_us):
-        turn.fail(event.step, event.item, event.attempt, event.fault)
+        fault = event.fault if delay is None else retry.last_fault(event.fault, state.deadline_us - event.at)
+        turn.fail(event.step, event.item, event.attempt, fault)
         return
     turn.note(
         Kind.STEP_RETRY_SCHEDULED,

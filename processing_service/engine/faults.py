@@ -23,7 +23,11 @@ def failure_of(fault: Fault) -> Failure:
     else:
         reason = _reason(fault.reason)
         failure = Failure(
-            status_code=fault.code, reason=reason, reason_name=reason_name_of(reason), message=fault.message
+            status_code=fault.code,
+            reason=reason,
+            reason_name=reason_name_of(reason),
+            message=fault.message,
+            metadata=dict(fault.facts),
         )
     if fault.cause is not None:
         failure.cause.CopyFrom(failure_of(fault.cause))

@@ -110,7 +110,8 @@ class Fault(NamedTuple):
     """Why something failed.
 
     `code` is a gRPC status code, `reason` a number of error.v1.ErrorReason, `retry_us` what the peer asked to wait
-    (-1 = nothing), `detail` a serialised error.v1.Failure that says more, or empty.
+    (-1 = nothing), `detail` a serialised error.v1.Failure that says more, or empty; `facts` are its metadata where
+    there is none.
     """
 
     code: int
@@ -119,6 +120,7 @@ class Fault(NamedTuple):
     retry_us: int = -1
     detail: bytes = b""
     cause: Fault | None = None
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 class Record(NamedTuple):

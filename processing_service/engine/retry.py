@@ -41,6 +41,22 @@ def delay_us(plan: RetryPlan, fault: Fault, tries: int, idempotent: bool, key: s
     return max(backoff_us(plan, tries, key), fault.retry_us)
 
 
+def last_fault(fault: Fault, left_us: int) -> Fault:
+    """Why a step fails whose next try would begin after the budget: BUDGET_TOO_SHORT if its peer asked to wait so long.
+
+    Args:
+        left_us: what is left of the budget, in microseconds.
+    """
+    if fault.retry_us < left_us:
+        return fault
+    needed, left = f"{fault.retry_us / 1e6:g}", f"{left_us / 1e6:g}"
+    text = (
+        f"another try may begin in {needed} s, and {left} s are left of the budget; give the session a longer timeout"
+    )
+    facts = (("needed_seconds", needed), ("left_seconds", left))
+    return Fault(Code.DEADLINE_EXCEEDED, Reason.BUDGET_TOO_SHORT, text, cause=fault, facts=facts)
+
+
 def backoff_us(plan: RetryPlan, tries: int, key: str) -> int:
     """Microseconds between this try, counted from 1, and the next, as `delay_us` says."""
     times = min(tries - 1, _MAX_GROWTH)

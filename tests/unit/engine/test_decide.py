@@ -163,9 +163,27 @@ def test_a_retry_never_passes_the_budget() -> None:
     """What would start after the deadline is not started."""
     session = Session(StepPlan("a"))
     session.give(Started(1))
-    session.give(Failed(2, 0, -1, 1, UNAVAILABLE._replace(retry_us=BUDGET)))
+    session.give(Failed(BUDGET - 1, 0, -1, 1, UNAVAILABLE))
 
     assert session.state.state is SessionState.FAILED
+    assert session.state.fault is not None
+    assert session.state.fault.cause == UNAVAILABLE
+
+
+def test_a_wait_that_the_peer_asks_for_and_that_is_not_left_fails_at_once() -> None:
+    """BUDGET_TOO_SHORT with both numbers, and what the peer said as its cause."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+    asked = UNAVAILABLE._replace(retry_us=30_000_000)
+    session.give(Failed(BUDGET - 20_500_000, 0, -1, 1, asked))
+
+    assert session.state.state is SessionState.FAILED
+    assert session.state.fault is not None
+    fault = session.state.fault.cause
+    assert fault is not None
+    assert (fault.code, fault.reason, fault.cause) == (4, 71, asked)
+    assert fault.facts == (("needed_seconds", "30"), ("left_seconds", "20.5"))
+    assert "in 30 s, and 20.5 s are left" in fault.message
 
 
 def test_what_the_peer_asked_to_wait_is_the_least() -> None:
