@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,12 +23,16 @@ from google.protobuf.message import DecodeError
 from grpc.aio import AioRpcError
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
-from instructors.domains import Domain
+from instructors.domains import Domain, Domains
 from instructors.foreign import ForeignDomain
 from processing_service.wire.channels import open_channel
-from processing_service.wire.errors import Code, CoordinatorError, Unavailable, not_found
-from processing_service.wire.interceptors.errors import from_rpc_error
+from processing_service.wire.errors import Code, CoordinatorError, Unavailable, Unreached, not_found
+from processing_service.wire.interceptors.errors import from_rpc_error, never_left
 
+log = logging.getLogger(__name__)
+
+_PERIOD_S: Final = 1.0
+"""How often a server that has not described itself is asked, in seconds."""
 _METHODS: Final = tuple(
     f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo" for version in ("v1", "v1alpha")
 )
@@ -40,22 +45,51 @@ Files = Mapping[str, FileDescriptorProto]
 
 
 async def join(foreign: ForeignDomain) -> Domain:
-    """The domain with an open channel, described by its file or by its server.
+    """The domain with an open channel, described by its file or by its server; not described if that is away.
 
     Raises:
-        CoordinatorError: DOMAIN_UNAVAILABLE, DOMAIN_NOT_FOUND if it has no such service, DOMAIN_NOT_CONFIGURED if the
+        CoordinatorError: DOMAIN_NOT_FOUND if it has no such service, DOMAIN_NOT_CONFIGURED if the
             file cannot be read or the server does not describe itself.
     """
     channel = open_channel(foreign.channel)
     try:
-        if foreign.descriptor_set_file is None:
-            service = await ask(channel, foreign)
-        else:
-            service = read(foreign.descriptor_set_file, foreign.service_name)
-        return Domain(foreign.name, service, channel, foreign.channel.address, foreign.max_in_flight)
+        service = await _described(channel, foreign)
     except BaseException:
         await channel.close()
         raise
+    return Domain(foreign.name, service, channel, foreign.channel.address, foreign.max_in_flight)
+
+
+async def _described(channel: grpc.aio.Channel, foreign: ForeignDomain) -> ServiceDescriptor | None:
+    if foreign.descriptor_set_file is not None:
+        return read(foreign.descriptor_set_file, foreign.service_name)
+    try:
+        return await ask(channel, foreign)
+    except Unavailable as error:
+        log.warning("%s; its operations are not known until it is there", error.message)
+        return None
+
+
+async def learn(foreign: ForeignDomain, domains: Domains) -> None:
+    """Asks a server that was away every second, until it has described itself: then its domain has operations.
+
+    What stands in the way is told to those who ask for an operation meanwhile.
+    """
+    channel = domains.domain(foreign.name).channel
+    assert channel is not None
+    trouble = ""
+    while True:
+        try:
+            domains.describe(foreign.name, await ask(channel, foreign))
+        except CoordinatorError as error:
+            if error.message != trouble:
+                trouble = error.message
+                domains.note(foreign.name, trouble)
+                log.warning("the operations of %s are not known yet: %s", foreign.name, trouble)
+        else:
+            log.info("the domain %s has described itself", foreign.name)
+            return
+        await asyncio.sleep(_PERIOD_S)
 
 
 def read(file: Path, service_name: str = "") -> ServiceDescriptor:
@@ -71,7 +105,7 @@ def read(file: Path, service_name: str = "") -> ServiceDescriptor:
 
 
 async def ask(channel: grpc.aio.Channel, foreign: ForeignDomain) -> ServiceDescriptor:
-    """The service as its server describes it. Raises as `join`."""
+    """The service as its server describes it. Raises as `join`; DOMAIN_UNAVAILABLE."""
     try:
         async with asyncio.timeout(foreign.timeout):
             files, name = await _ask_any_version(channel, foreign.service_name)
@@ -82,6 +116,8 @@ async def ask(channel: grpc.aio.Channel, foreign: ForeignDomain) -> ServiceDescr
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             text = f"the domain {foreign.name!r} has no server reflection; name its descriptor-set file"
             raise _not_configured(text) from error
+        if never_left(error, channel):
+            raise Unreached(foreign.name, foreign.channel.address) from error
         raise from_rpc_error(error, f"the {foreign.name} domain") from error
     return _service(files, name)
 

@@ -38,7 +38,7 @@ class DomainInstructor:
         ]
         return pb.DomainInfo(
             domain=domain.name,
-            service_name=domain.service.full_name,
+            service_name=domain.service.full_name if domain.service is not None else "",
             address=domain.address,
             domain_health=self._health_of(domain.name),
             operations=operations,

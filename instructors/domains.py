@@ -6,7 +6,7 @@ An operation is `domain.rpc_in_snake_case`; an RPC that is added to a .proto is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import grpc
@@ -21,7 +21,15 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
 from processing_service.engine.base import OperationType
-from processing_service.wire.errors import Code, CoordinatorError, invalid, nearest, not_found
+from processing_service.wire.errors import (
+    Code,
+    CoordinatorError,
+    Unavailable,
+    invalid,
+    nearest,
+    not_found,
+    shown_address,
+)
 from processing_service.wire.naming import NAME, fold, words
 
 EMBEDDED: Final = "embedded"
@@ -49,7 +57,8 @@ class Domain:
 
     name: str
     """Name, as in operations; snake_case."""
-    service: ServiceDescriptor
+    service: ServiceDescriptor | None
+    """None while its server has not described it: it has no operations yet."""
     channel: grpc.aio.Channel | None = None
     """None describes it without reaching it: enough to check definitions."""
     address: str = EMBEDDED
@@ -105,6 +114,8 @@ class Domains:
     def __init__(self, domains: Iterable[Domain] = ()) -> None:
         self._domains: dict[str, Domain] = {}
         self._operations: dict[str, Operation] = {}
+        self._troubles: dict[str, str] = {}
+        """By domain that is not described, why."""
         for domain in domains:
             self.add(domain)
 
@@ -121,12 +132,18 @@ class Domains:
         """
         if domain.name in self._domains:
             raise _conflict(f"the domain {domain.name!r} is registered already")
-        operations = [_operation(domain, method) for method in domain.service.methods]
-        by_name = {operation.name: operation for operation in operations}
-        if len(by_name) < len(operations):
-            raise _conflict(f"two RPCs of {domain.service.full_name} have one name in snake_case; rename one")
+        if domain.service is not None:
+            self._operations |= _operations(domain.name, domain.service)
         self._domains[domain.name] = domain
-        self._operations |= by_name
+
+    def describe(self, name: str, service: ServiceDescriptor) -> None:
+        """Gives a domain that was added without one its description. Raises CoordinatorError: FIELD_CONFLICT."""
+        self._operations |= _operations(name, service)
+        self._domains[name] = replace(self._domains[name], service=service)
+
+    def note(self, name: str, trouble: str) -> None:
+        """Notes why a domain has not described itself, for those who ask for its operations."""
+        self._troubles[name] = trouble
 
     def __iter__(self) -> Iterator[Domain]:
         """The domains by name."""
@@ -148,15 +165,16 @@ class Domains:
         """The operation of that name.
 
         Raises:
-            CoordinatorError: DOMAIN_NOT_FOUND or OPERATION_NOT_FOUND, with the nearest name.
+            CoordinatorError: DOMAIN_NOT_FOUND or OPERATION_NOT_FOUND, with the nearest name; DOMAIN_UNAVAILABLE while
+                its domain has not described itself.
         """
         found = self._operations.get(name)
         if found is not None:
             return found
         name = name[:_MAX_SHOWN]
         domain, dot, _ = name.partition(".")
-        if dot:
-            self.domain(domain)
+        if dot and self.domain(domain).service is None:
+            raise self._undescribed(domain)
         known = self.operations(domain if dot else "")
         names = [operation.name for operation in known]
         raise not_found(ErrorReason.ERROR_REASON_OPERATION_NOT_FOUND, "operation", name, names, self._hint())
@@ -179,22 +197,47 @@ class Domains:
         return self.operation(operation).kind
 
     def message(self, type_name: str) -> Descriptor:
-        """The message type of that full name. Raises CoordinatorError: FIELD_INVALID, with the nearest name."""
-        for domain in self._domains.values():
+        """The message type of that full name.
+
+        Raises:
+            CoordinatorError: FIELD_INVALID, with the nearest name; DOMAIN_UNAVAILABLE while a domain that may have it
+                has not described itself.
+        """
+        services = [domain.service for domain in self._domains.values() if domain.service is not None]
+        for service in services:
             try:
-                return domain.service.file.pool.FindMessageTypeByName(type_name)
+                return service.file.pool.FindMessageTypeByName(type_name)
             except KeyError:
                 continue
-        near = nearest(type_name, _messages(domain.service.file for domain in self._domains.values()))
+        if len(services) < len(self._domains):
+            raise self._undescribed(next(domain.name for domain in self if domain.service is None))
+        near = nearest(type_name, _messages(service.file for service in services))
         text = f"there is no message {type_name!r}"
         raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "type_name", text, near)
+
+    def _undescribed(self, name: str) -> CoordinatorError:
+        domain = self._domains[name]
+        why = self._troubles.get(name) or f"the {name} domain has not described itself"
+        error = Unavailable(
+            ErrorReason.ERROR_REASON_DOMAIN_UNAVAILABLE, f"the operations of {name!r} are not known yet: {why}"
+        )
+        error.metadata = {"domain": name, "address": shown_address(domain.address)}
+        return error
 
     def _hint(self) -> str:
         return f"GetProcessingDomains lists them; the domains are {', '.join(sorted(self._domains)) or 'none'}"
 
 
-def _operation(domain: Domain, method: MethodDescriptor) -> Operation:
-    name = f"{domain.name}.{'_'.join(words(method.name))}"
+def _operations(domain: str, service: ServiceDescriptor) -> dict[str, Operation]:
+    operations = [_operation(domain, service, method) for method in service.methods]
+    by_name = {operation.name: operation for operation in operations}
+    if len(by_name) < len(operations):
+        raise _conflict(f"two RPCs of {service.full_name} have one name in snake_case; rename one")
+    return by_name
+
+
+def _operation(domain: str, service: ServiceDescriptor, method: MethodDescriptor) -> Operation:
+    name = f"{domain}.{'_'.join(words(method.name))}"
     unary = not (method.client_streaming or method.server_streaming)
     return Operation(
         kind=OperationType(
@@ -204,8 +247,8 @@ def _operation(domain: Domain, method: MethodDescriptor) -> Operation:
             idempotent=method.GetOptions().idempotency_level in _SAFE,
             callable=unary and name != COMMAND,
         ),
-        domain=domain.name,
-        path=f"/{domain.service.full_name}/{method.name}",
+        domain=domain,
+        path=f"/{service.full_name}/{method.name}",
         unary=unary,
         request_class=message_factory.GetMessageClass(method.input_type),
         response_class=message_factory.GetMessageClass(method.output_type),

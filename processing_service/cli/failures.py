@@ -89,6 +89,13 @@ def _lines(error: CoordinatorError) -> Iterator[str]:
             advice = f"; did you mean {violation.suggestion!r}?" if violation.suggestion else ""
             yield f"  {violation.field_path}: {violation.description}{advice}"
     yield f"reason: {error.reason_name} ({error.code.name})"
-    step = _NEXT.get(error.reason, "")
+    step = _next(error)
     if step:
         yield f"next: {step}"
+
+
+def _next(error: CoordinatorError) -> str:
+    domain = error.metadata.get("domain", "")
+    if error.reason == ErrorReason.ERROR_REASON_DOMAIN_UNAVAILABLE and domain:  # the server itself is there
+        return f"start the {domain} domain, or set its address in the configuration of the server"
+    return _NEXT.get(error.reason, "")

@@ -168,7 +168,8 @@ class OperationCatalog(Protocol):
         """The operation of that name.
 
         Raises:
-            CoordinatorError: DOMAIN_NOT_FOUND or OPERATION_NOT_FOUND, with the nearest name.
+            CoordinatorError: DOMAIN_NOT_FOUND or OPERATION_NOT_FOUND, with the nearest name; DOMAIN_UNAVAILABLE if it
+                cannot be told yet.
         """
 
     def message(self, type_name: str) -> Descriptor:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final as Constant
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Session
@@ -69,6 +69,14 @@ class EngineLimits:
     """From the start of the process to the first call of the last open session, in seconds, with 1,000 open."""
 
 
+class Stranded(NamedTuple):
+    """An open session that cannot go on: a domain that it uses has not described itself since the start."""
+
+    row: SessionRow
+    records: Sequence[Record]
+    error: Unavailable
+
+
 class SessionEnd(Protocol):
     """Cleans up behind a session: what it opened in the domains; None if there is nothing."""
 
@@ -109,6 +117,7 @@ class LocalEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._draining = self._letting_go = False
+        self._stranded: list[Stranded] = []
 
     def live(self, session_id: str) -> Live | None:
         """The session, if it runs in this process."""
@@ -199,13 +208,33 @@ class LocalEngine:
         """Takes up every session that had not ended when the process before this one did; how many."""
         unfinished = await self._store.unfinished()
         for row, records in unfinished:
-            try:
-                context, plan = self._revive(row)
-            except CoordinatorError as error:
-                self._abandon(row, error)
-                continue
-            self._take_up(row, records, context, plan)
+            self._recover(row, records)
         return len(unfinished)
+
+    def _recover(self, row: SessionRow, records: Sequence[Record]) -> None:
+        try:
+            context, plan = self._revive(row)
+        except Unavailable as error:
+            self._stranded.append(Stranded(row, records, error))
+        except CoordinatorError as error:
+            self._abandon(row, error)
+        else:
+            self._take_up(row, records, context, plan)
+
+    def take_up_stranded(self) -> None:
+        """Tries again to take up the sessions whose operations were not known when the process started."""
+        if self._letting_go:
+            return
+        stranded, self._stranded = self._stranded, []
+        for row, records, _ in stranded:
+            self._recover(row, records)
+
+    def _end_stranded(self, now_us: int) -> None:
+        """Ends those whose budget is used up."""
+        late = [each for each in self._stranded if 0 < each.row.deadline_us <= now_us]
+        self._stranded = [each for each in self._stranded if each not in late]
+        for row, _, error in late:
+            self._abandon(row, error)
 
     def _take_up(self, row: SessionRow, records: Sequence[Record], context: SessionContext, plan: Plan) -> Live:
         start = row.start
@@ -426,6 +455,8 @@ class LocalEngine:
             self._spawn_all(live, self.feed(live, Wake(now)))
         for live in [live for live in self._lives.values() if live.waiters]:
             live.wake_waiters(now)
+        if self._stranded:
+            self._end_stranded(now)
 
     async def drain(self, grace_s: float) -> None:
         """Takes no new session, waits for the running ones, then lets go: the store has them for the next start."""

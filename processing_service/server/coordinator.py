@@ -26,9 +26,11 @@ from coordinator.processing.v1.processing_pb2_grpc import (
 from instructors.artifacts import MAX_BYTES, THRESHOLD_BYTES, ArtifactInstructor
 from instructors.commands import CommandInstructor
 from instructors.contract import ContractInstructor
+from instructors.discovery import learn
 from instructors.dispatch import Dispatch
 from instructors.domain_list import DomainInstructor, HealthOf
 from instructors.domains import CONTRACT, Domain, Domains
+from instructors.foreign import ForeignDomain
 from instructors.processing import ProcessingInstructor
 from instructors.registry import Instructors
 from instructors.repeats import Repeats
@@ -81,12 +83,12 @@ class Coordinator:
         stack: AsyncExitStack,
     ) -> None:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
-        self._stack, self._telemetry = stack, telemetry
+        self._stack, self._telemetry, self._hosting = stack, telemetry, hosting
         self.store = SqliteStore(settings.store, telemetry.emit)
         stack.push_async_callback(self.store.close)
         owner = f"{socket.gethostname()}/{os.getpid()}"
         own = Domain("processing", CONTRACT["processing"], InProcessChannel(hosting.embedded), max_in_flight=_UNBOUNDED)
-        domains = Domains([own, *hosting.domains()])
+        self._domains = domains = Domains([own, *hosting.domains()])
         instructors = Instructors(domains, telemetry=telemetry)
         workflows = WorkflowManager(self.store.workflows, domains, now_us)
         sessions = SessionManager(workflows, settings.sessions, TimeOrderedIds(now_us, os.urandom), now_us, telemetry)
@@ -136,7 +138,8 @@ class Coordinator:
         """Takes up what the process before this one left, and begins to look after time; how many sessions."""
         await self.store.charge_recovery()
         recovered = await self.engine.recover()
-        for work in (self.engine.run(), self._sweep()):
+        learning = [self._learn(foreign) for foreign in self._hosting.undescribed.values()]
+        for work in (self.engine.run(), self._sweep(), *learning):
             task = asyncio.ensure_future(work)
             self._stack.callback(task.cancel)
         return recovered
@@ -152,6 +155,12 @@ class Coordinator:
     def well(self) -> bool:
         """True while the store takes what is written."""
         return self.store.error is None
+
+    async def _learn(self, foreign: ForeignDomain) -> None:
+        """Waits for a domain that was away at the start, then takes up the sessions that need it."""
+        await learn(foreign, self._domains)
+        del self._hosting.undescribed[foreign.name]
+        self.engine.take_up_stranded()
 
     async def _sweep(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from coordinator.postprocessing.v1.postprocessing_pb2_grpc import add_Postproces
 
 from instructors.discovery import join
 from instructors.domains import CONTRACT, EMBEDDED, Domain
+from instructors.foreign import ForeignDomain
 from processing_service.config import Settings
 from processing_service.wire.channels import ChannelSettings, InProcessChannel, InProcessServer, open_channel
 from processing_service.wire.interceptors.edge import Edge
@@ -40,6 +41,8 @@ class Hosting:
         """Channel by domain of the contract."""
         self.foreign: list[Domain] = []
         """Domains that are not part of the contract; there once `join` was awaited."""
+        self.undescribed: dict[str, ForeignDomain] = {}
+        """Those of them whose server was away and has not described itself yet."""
         for name in DOMAINS:
             if self.address(name) is not None:
                 self.channels[name] = self._open(name)
@@ -77,14 +80,19 @@ class Hosting:
             assert domain.channel is not None
             self._stack.push_async_callback(domain.channel.close)
             self.foreign.append(domain)
+            if domain.service is None:
+                self.undescribed[domain.name] = foreign
 
     def remote(self) -> dict[str, tuple[str, grpc.aio.Channel]]:
-        """Service name and channel of the domains that other processes serve, by domain."""
+        """Service name and channel of the domains that other processes serve, by domain; no name = all of a server."""
         return {
-            domain.name: (domain.service.full_name, domain.channel)
+            domain.name: (self._service_name(domain), domain.channel)
             for domain in self.domains()
             if not domain.embedded and domain.channel is not None
         }
+
+    def _service_name(self, domain: Domain) -> str:
+        return domain.service.full_name if domain.service is not None else self.undescribed[domain.name].service_name
 
     def _open(self, name: str) -> grpc.aio.Channel:
         address = self.address(name)

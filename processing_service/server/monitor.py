@@ -31,6 +31,7 @@ class Monitor:
 
     def __init__(self, hosting: Hosting, health: Health) -> None:
         self._health = health
+        self._undescribed = hosting.undescribed
         self._services: dict[str, str] = {}
         self._stubs: dict[str, Any] = {}
         for name, (service, channel) in hosting.remote().items():
@@ -65,4 +66,6 @@ class Monitor:
         else:
             serving = reply.status == health_pb2.HealthCheckResponse.SERVING
             seen = DomainHealth.DOMAIN_HEALTH_SERVING if serving else DomainHealth.DOMAIN_HEALTH_NOT_SERVING
+        if domain in self._undescribed and seen == DomainHealth.DOMAIN_HEALTH_SERVING:
+            seen = DomainHealth.DOMAIN_HEALTH_NOT_SERVING  # it answers, but what it can do is not known
         self._seen[domain] = seen

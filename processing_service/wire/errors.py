@@ -111,11 +111,11 @@ class Unreached(Unavailable):
 
     Args:
         domain: its name.
-        address: where it should be; of a Unix socket only the name of the file is told.
+        address: where it should be.
     """
 
     def __init__(self, domain: str, address: str) -> None:
-        shown = f"unix:{address.rpartition('/')[2]}" if address.startswith("unix:") else address
+        shown = shown_address(address)
         text = f"the {domain} domain at {shown} cannot be reached; see that it serves and that its address is right"
         super().__init__(ErrorReason.ERROR_REASON_DOMAIN_UNAVAILABLE, text)
         self.metadata = {"domain": domain, "address": shown}
@@ -131,6 +131,11 @@ class Fenced(CoordinatorError):
             f"session {session_id!r} is owned by another coordinator now",
             metadata={"session_id": session_id},
         )
+
+
+def shown_address(address: str) -> str:
+    """An address as callers are told it: of a Unix socket only the name of its file."""
+    return f"unix:{address.rpartition('/')[2]}" if address.startswith("unix:") else address
 
 
 def reason_name_of(reason: ErrorReason.ValueType) -> str:

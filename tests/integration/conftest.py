@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.coordinators import Served, serving
+from tests.greetings import greeter, greeting_set
+
+__all__ = ["coordinator", "greeter", "greeting_set"]
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def compile_definition(
         on_legacy: called for each legacy spelling, with the full name of the field and the spelling.
 
     Raises:
-        CoordinatorError: WORKFLOW_INVALID, with every fault as a violation.
+        CoordinatorError: WORKFLOW_INVALID, with every fault as a violation; DOMAIN_UNAVAILABLE.
     """
     return _Compiler(workflow, catalog, Faults(), on_legacy).definition()
 
@@ -62,7 +62,7 @@ def parse_definition(
     """Reads a workflow from YAML or JSON of at most 1 MiB; the definition, and what its writer should mend.
 
     Raises:
-        CoordinatorError: WORKFLOW_INVALID, with every fault as a violation that has its line.
+        CoordinatorError: WORKFLOW_INVALID, with every fault as a violation that has its line; DOMAIN_UNAVAILABLE.
     """
     text = read_source(source)
     faults = Faults(text.where)

@@ -9,7 +9,7 @@ from typing import Final
 from coordinator.error.v1.error_pb2 import ErrorReason
 
 from processing_service.engine.definitions.paths import Unfit
-from processing_service.wire.errors import Code, CoordinatorError, Violation
+from processing_service.wire.errors import Code, CoordinatorError, Unavailable, Violation
 
 _MAX_FAULTS: Final = 64
 _MAX_SHOWN: Final = 64
@@ -54,7 +54,13 @@ class Faults:
             self.add(path, description)
 
     def add_error(self, path: str, error: CoordinatorError) -> None:
-        """Notes what an error says, with the name that it suggests."""
+        """Notes what an error says, with the name that it suggests.
+
+        Raises:
+            Unavailable: the error itself, where nobody can say yet whether there is a fault.
+        """
+        if isinstance(error, Unavailable):
+            raise error
         suggestion = error.metadata.get("nearest", "") or next((v.suggestion for v in error.violations), "")
         self.add(path, error.message.partition("; did you mean")[0], suggestion)
 

@@ -13,7 +13,7 @@ from coordinator.model.v1 import model_pb2
 from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 
-from processing_service.wire.errors import Code, CoordinatorError
+from processing_service.wire.errors import Code, CoordinatorError, Unreached
 from processing_service.wire.security import TokenSettings
 from tests.doubles import FakeCoordinator, serving
 
@@ -174,6 +174,19 @@ async def test_nobody_there(run):
 
     assert ended.code == 3
     assert "processing-service serve" in ended.err
+
+
+async def test_a_domain_that_is_not_there(ask, coordinator):
+    """Where the server answers that its domain is away, starting another server is no help."""
+
+    def away(request):
+        raise Unreached("shop", "127.0.0.1:50061")
+
+    coordinator.commands["shop.get_price"] = away
+    ended = await ask("command", "shop.get_price", "--deadline", "1", PROCESSING_SERVICE__CLIENT__ATTEMPTS="1")
+
+    assert ended.code == 3
+    assert "next: start the shop domain, or set its address in the configuration of the server" in ended.err
 
 
 async def test_denied(run, tmp_path):

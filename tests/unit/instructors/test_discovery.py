@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 
 import grpc
@@ -6,12 +7,12 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import Datum
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from instructors.discovery import join, read
+from instructors.discovery import join, learn, read
 from instructors.domains import Domains
 from instructors.foreign import ForeignDomain
 from processing_service.wire.channels import ChannelSettings
-from processing_service.wire.errors import CoordinatorError
-from tests.unit.instructors.conftest import SERVICE, reflection_v1
+from processing_service.wire.errors import CoordinatorError, Unavailable
+from tests.greetings import SERVICE, reflection_v1
 
 
 async def test_a_file_describes_a_domain(greetings):
@@ -61,11 +62,26 @@ async def test_a_server_without_reflection_needs_a_file(greeter):
     await server.stop(0)
 
 
-async def test_a_server_that_is_not_there_is_unavailable(tmp_path):
-    """An address where nobody listens is DOMAIN_UNAVAILABLE."""
-    with pytest.raises(CoordinatorError) as caught:
-        await join(ForeignDomain("greetings", ChannelSettings(f"unix:{tmp_path}/none.sock")))
-    assert caught.value.reason == ErrorReason.ERROR_REASON_DOMAIN_UNAVAILABLE
+async def test_a_server_that_is_not_there_joins_without_operations(tmp_path, greeter):
+    """Who asks for one is told why, until the server is there and has described itself."""
+    address = f"unix:{tmp_path}/greetings.sock"
+    foreign = ForeignDomain("greetings", ChannelSettings(address))
+    domain = await join(foreign)
+    domains = Domains([domain])
+    learning = asyncio.ensure_future(learn(foreign, domains))
+    for find in (domains.operation, domains.message):
+        with pytest.raises(Unavailable, match="the operations of 'greetings' are not known yet") as caught:
+            find("greetings.greet")
+        assert caught.value.metadata == {"domain": "greetings", "address": "unix:greetings.sock"}
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((greeter.handler(), reflection_v1(greeter.service.file.pool)))
+    server.add_insecure_port(address)
+    await server.start()
+    await learning
+
+    assert domains.find("greetings.greet").idempotent
+    await domain.channel.close()
+    await server.stop(0)
 
 
 async def test_an_unknown_service_is_answered_with_the_nearest(greetings):
