@@ -15,6 +15,7 @@ from instructors.repeats import Repeats
 from instructors.sessions import SessionReader
 from instructors.views import session_of
 from processing_service.engine.base import Engine, SessionContext, StepCall
+from processing_service.engine.decide import CANCEL_GRACE_US
 from processing_service.engine.definitions import Definition
 from processing_service.engine.events import Command
 from processing_service.engine.ids import check_id
@@ -200,7 +201,7 @@ class ProcessingInstructor:
             self._leave(child)
 
     async def delete(self, request: pb.DeleteProcessingSessionRequest) -> pb.DeleteProcessingSessionResponse:
-        """Removes a session that has ended; with force it is terminated first.
+        """Removes a session that has ended, with those of its steps; with force it is terminated first.
 
         Raises:
             CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL.
@@ -213,6 +214,7 @@ class ProcessingInstructor:
                 await self._terminate(session_id, tenant)
             else:
                 may_delete(row)
+            await self._until_children_end(session_id)
             if not await self._remover.delete_session(session_id, tenant, note):
                 raise not_found(ErrorReason.ERROR_REASON_SESSION_NOT_FOUND, "session", session_id)
             return pb.DeleteProcessingSessionResponse()
@@ -221,6 +223,12 @@ class ProcessingInstructor:
             return pb.DeleteProcessingSessionResponse()
 
         return await self._repeats.once(tenant, "DeleteProcessingSession", request, session_id, act, again)
+
+    async def _until_children_end(self, session_id: str) -> None:
+        """The end of a session has cancelled those of its steps; gives them the time that they may take for it."""
+        for child in self._engine.children(session_id):
+            await child.wait(self._now_us() + 2 * CANCEL_GRACE_US)
+            await self._until_children_end(child.context.session_id)
 
     async def _terminate(self, session_id: str, tenant: str) -> None:
         """Ends a session, unless it ends by itself meanwhile; then its end is durable on return."""

@@ -67,6 +67,13 @@ class Served:
         reply = await self.stub.GetProcessingSessions(pb.GetProcessingSessionsRequest())
         return [session.session_id for session in reply.sessions]
 
+    async def children(self, session_id: str) -> Sequence[pb.Session]:
+        """The sessions of its steps, once there are any."""
+        request = pb.GetProcessingSessionsRequest(parent_session_id=session_id)
+        while not (found := (await self.stub.GetProcessingSessions(request)).sessions):
+            pass
+        return found
+
     async def ended(self, session_id: str) -> pb.Session:
         """A session, once it has ended."""
         async for _ in self.watch(session_id):

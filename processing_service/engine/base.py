@@ -29,6 +29,8 @@ class SessionContext:
     """Its start: parameters, payloads, labels, priority."""
     parameters: Mapping[str, Any]
     """Its parameters by name, defaults filled in."""
+    parent_session_id: str = ""
+    """The session whose step it is; empty if it is none's."""
     depth: int = 0
     """Sessions above it."""
     traceparent: str = ""
@@ -135,6 +137,9 @@ class Engine(Protocol):
 
     def begun_by(self, request_id: str, tenant: str) -> Live | None:
         """The session that this request_id began, if it runs in this process."""
+
+    def children(self, session_id: str) -> list[Live]:
+        """The sessions that its steps began, those that run in this process."""
 
     def post(self, live: Live, command: Command) -> None:
         """Gives a command to a live session, without waiting for anything."""

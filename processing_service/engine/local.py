@@ -130,6 +130,10 @@ class LocalEngine:
                 return live
         return None
 
+    def children(self, session_id: str) -> list[Live]:
+        """The sessions that its steps began, those that run in this process."""
+        return [live for live in self._lives.values() if live.context.parent_session_id == session_id]
+
     def __len__(self) -> int:
         """Sessions that run in this process."""
         return len(self._lives)

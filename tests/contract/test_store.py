@@ -542,6 +542,23 @@ async def test_content_that_was_found_again_is_not_swept(store: SqliteStore, tmp
         await store.artifacts.find(artifact.digest)
 
 
+async def test_a_session_takes_its_ended_children_with_it(store: SqliteStore) -> None:
+    """And theirs; not one that still runs, nor that of another tenant."""
+    ended = turn("", Kind.SESSION_ENDED, state=SessionState.SUCCEEDED)
+    family = {"top": "", "child": "top", "grandchild": "child", "other": ""}
+    for session_id, parent in family.items():
+        number = await begin(store, session_id, parent_session_id=parent)
+        await store.sessions.commit(number, *ended, wait=True)  # type: ignore[misc]
+    await begin(store, "running", parent_session_id="top")
+    number = await begin(store, "foreign", parent_session_id="top", tenant="u")
+    await store.sessions.commit(number, *ended, wait=True)  # type: ignore[misc]
+
+    assert await store.delete_session("top", "t")
+    left = [row for tenant in "tu" for row in await store.sessions.page(SessionFilter(tenant=tenant), 0, 10)]
+    assert [row.start.session_id for row in left] == ["running", "other", "foreign"]
+    assert await store.sessions.count(SessionFilter(tenant="t")) == 2
+
+
 async def test_the_grace_begins_when_the_last_session_goes(store: SqliteStore, tmp_path: Path) -> None:
     """However old its content is by then."""
     artifact = await store.artifacts.put(b"content")

@@ -177,27 +177,25 @@ async def test_a_child_has_the_budget_of_its_parent_at_most(coordinator):
     await coordinator.put("inner", echo(delay="60s"), timeout="120s")
     await coordinator.put("outer", child("inner"))
     session = (await coordinator.execute("outer", timeout=Duration(nanos=300_000_000))).session
-    request = pb.GetProcessingSessionsRequest(parent_session_id=session.session_id)
-    (below,) = (await coordinator.stub.GetProcessingSessions(request)).sessions
+    (below,) = await coordinator.children(session.session_id)
     below = await coordinator.ended(below.session_id)
 
     assert session.state == pb.SESSION_STATE_TIMED_OUT
     assert below.state in (pb.SESSION_STATE_TIMED_OUT, pb.SESSION_STATE_CANCELLED)
 
 
-async def test_the_end_of_a_parent_ends_its_child(coordinator):
-    """A parent that is removed with force cancels the session of its step."""
+async def test_a_parent_is_deleted_with_the_sessions_of_its_steps(coordinator):
+    """With force they are cancelled first, down to the last."""
     await coordinator.put("inner", echo(delay="60s"))
-    await coordinator.put("outer", child("inner"))
+    await coordinator.put("middle", child("inner"))
+    await coordinator.put("outer", child("middle"))
     session = (await coordinator.execute("outer", background=True)).session
-    request = pb.GetProcessingSessionsRequest(parent_session_id=session.session_id)
-    while not (found := (await coordinator.stub.GetProcessingSessions(request)).sessions):
-        pass
+    (middle,) = await coordinator.children(session.session_id)
+    await coordinator.children(middle.session_id)
     delete = pb.DeleteProcessingSessionRequest(session_id=session.session_id, force=True)
-    await coordinator.stub.DeleteProcessingSession(delete)
-    below = await asyncio.wait_for(coordinator.ended(found[0].session_id), 5)
+    await asyncio.wait_for(coordinator.stub.DeleteProcessingSession(delete), 10)
 
-    assert below.state == pb.SESSION_STATE_CANCELLED
+    assert await coordinator.sessions() == []
 
 
 async def test_the_failure_of_a_child_is_the_cause(coordinator):
@@ -259,14 +257,12 @@ async def test_the_end_of_a_parent_ends_its_child_also_after_a_restart(tmp_path)
         await first.put("inner", echo(delay="60s"))
         await first.put("outer", child("inner"))
         await first.execute("outer", session_id="above", background=True)
-        while len(found := await first.sessions()) < 2:
-            pass
-    below = found[0]
+        await first.children("above")
     async with serving(tmp_path) as second:
-        await second.stub.DeleteProcessingSession(pb.DeleteProcessingSessionRequest(session_id="above", force=True))
-        session = await asyncio.wait_for(second.ended(below), 5)
+        delete = pb.DeleteProcessingSessionRequest(session_id="above", force=True)
+        await asyncio.wait_for(second.stub.DeleteProcessingSession(delete), 10)
 
-        assert session.state == pb.SESSION_STATE_CANCELLED
+        assert await second.sessions() == []
 
 
 async def test_a_workflow_that_names_itself_is_refused(coordinator):

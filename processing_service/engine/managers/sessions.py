@@ -160,6 +160,7 @@ class SessionManager:
             definition,
             request,
             parameters,
+            start.parent_session_id,
             start.depth,
             traceparent,
             start.traceparent,

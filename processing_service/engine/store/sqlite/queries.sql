@@ -47,8 +47,17 @@ INSERT OR IGNORE INTO artifact_use (digest, session_n) VALUES (?, ?);
 -- name: artifact_used
 SELECT 1 FROM artifact_use WHERE digest = ? LIMIT 1;
 
+-- name: session_tree
+-- A session and those that its steps began, and theirs, as far as they have ended.
+WITH RECURSIVE tree (n, session_id) AS (
+  SELECT n, session_id FROM session WHERE session_id = ?1 AND tenant = ?2
+  UNION ALL
+  SELECT child.n, child.session_id FROM session AS child JOIN tree ON child.parent_session_id = tree.session_id
+  WHERE child.parent_session_id <> '' AND child.tenant = ?2 AND child.state >= 6)
+SELECT n FROM tree;
+
 -- name: artifacts_of_session
-SELECT digest FROM artifact_use WHERE session_n = (SELECT n FROM session WHERE session_id = ? AND tenant = ?);
+SELECT digest FROM artifact_use WHERE session_n = ?;
 
 -- name: last_number
 SELECT coalesce(max(n), 0) FROM session;
@@ -78,7 +87,7 @@ DELETE FROM chunk WHERE session_n = ?;
 DELETE FROM artifact_use WHERE session_n = ?;
 
 -- name: delete_session
-DELETE FROM session WHERE session_id = ? AND tenant = ? RETURNING n;
+DELETE FROM session WHERE n = ?;
 
 -- name: read_workflow
 SELECT workflow FROM workflow WHERE tenant = ? AND workflow_id = ?;

@@ -364,13 +364,17 @@ class SqliteSessions:
 
 
 def remove(connection: sqlite3.Connection, session_id: str, tenant: str) -> bool:
-    """Removes a session and all that belongs to it, in the transaction of the writer."""
-    row = connection.execute(SQL["delete_session"], (session_id, tenant)).fetchone()
-    if row is None:
-        return False
-    connection.execute(SQL["delete_chunks"], row)
-    connection.execute(SQL["delete_artifact_uses"], row)
-    return True
+    """Removes a session with its children and all that belongs to them, in the transaction of the writer."""
+    tree = connection.execute(SQL["session_tree"], (session_id, tenant)).fetchall()
+    for statement in ("delete_chunks", "delete_artifact_uses", "delete_session"):
+        connection.executemany(SQL[statement], tree)
+    return bool(tree)
+
+
+def artifacts_under(connection: sqlite3.Connection, session_id: str, tenant: str) -> set[str]:
+    """Digests of what a session and its children need."""
+    tree = connection.execute(SQL["session_tree"], (session_id, tenant)).fetchall()
+    return {digest.hex() for number in tree for (digest,) in connection.execute(SQL["artifacts_of_session"], number)}
 
 
 def _read(connection: sqlite3.Connection, session_id: str, tenant: str) -> SessionRow:

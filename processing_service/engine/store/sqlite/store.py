@@ -14,7 +14,7 @@ from processing_service.engine.store.sqlite.database import Database
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
 from processing_service.engine.store.sqlite.requests import SqliteRequests, write_note
-from processing_service.engine.store.sqlite.sessions import SqliteSessions, remove
+from processing_service.engine.store.sqlite.sessions import SqliteSessions, artifacts_under, remove
 from processing_service.engine.store.sqlite.workflows import SqliteWorkflows
 from processing_service.engine.store.sqlite.writer import Writer
 from processing_service.wire.errors import CoordinatorError
@@ -72,10 +72,9 @@ class SqliteStore:
 
     async def _begin_grace(self, session_id: str, tenant: str) -> None:
         """Keeps what a session needs for a grace from now on; before it goes, so that no sweep comes between."""
-        which = (session_id, tenant)
-        rows = await self._readers.run(lambda c: c.execute(SQL["artifacts_of_session"], which).fetchall())
-        if rows:
-            await self.artifacts.refresh([digest.hex() for (digest,) in rows])
+        digests = await self._readers.run(lambda connection: artifacts_under(connection, session_id, tenant))
+        if digests:
+            await self.artifacts.refresh(sorted(digests))
 
     async def sweep(self) -> int:
         """Removes artifacts that nobody needs any more; how many."""

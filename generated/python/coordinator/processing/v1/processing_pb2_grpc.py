@@ -270,7 +270,7 @@ class ProcessingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteProcessingSession(self, request, context):
-        """Removes a session that has ended, with its history. With force it is terminated first.
+        """Removes a session that has ended, with its history and the sessions of its steps. With force it is terminated first.
         Errors: NOT_FOUND (SESSION_NOT_FOUND, SESSION_NOT_STORED), FAILED_PRECONDITION (SESSION_STATE_ILLEGAL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -80,7 +80,7 @@ class ProcessingServiceStub:
     and what would be legal).
     """
     DeleteProcessingSession: _grpc.UnaryUnaryMultiCallable[_processing_pb2.DeleteProcessingSessionRequest, _processing_pb2.DeleteProcessingSessionResponse]
-    """Removes a session that has ended, with its history. With force it is terminated first.
+    """Removes a session that has ended, with its history and the sessions of its steps. With force it is terminated first.
     Errors: NOT_FOUND (SESSION_NOT_FOUND, SESSION_NOT_STORED), FAILED_PRECONDITION (SESSION_STATE_ILLEGAL).
     """
     GetProcessingBatches: _grpc.UnaryUnaryMultiCallable[_processing_pb2.GetProcessingBatchesRequest, _processing_pb2.GetProcessingBatchesResponse]
@@ -187,7 +187,7 @@ class ProcessingServiceAsyncStub(ProcessingServiceStub):
     and what would be legal).
     """
     DeleteProcessingSession: _aio.UnaryUnaryMultiCallable[_processing_pb2.DeleteProcessingSessionRequest, _processing_pb2.DeleteProcessingSessionResponse]  # type: ignore[assignment]
-    """Removes a session that has ended, with its history. With force it is terminated first.
+    """Removes a session that has ended, with its history and the sessions of its steps. With force it is terminated first.
     Errors: NOT_FOUND (SESSION_NOT_FOUND, SESSION_NOT_STORED), FAILED_PRECONDITION (SESSION_STATE_ILLEGAL).
     """
     GetProcessingBatches: _aio.UnaryUnaryMultiCallable[_processing_pb2.GetProcessingBatchesRequest, _processing_pb2.GetProcessingBatchesResponse]  # type: ignore[assignment]
@@ -363,7 +363,7 @@ class ProcessingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _processing_pb2.DeleteProcessingSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_processing_pb2.DeleteProcessingSessionResponse, _abc.Awaitable[_processing_pb2.DeleteProcessingSessionResponse]]:
-        """Removes a session that has ended, with its history. With force it is terminated first.
+        """Removes a session that has ended, with its history and the sessions of its steps. With force it is terminated first.
         Errors: NOT_FOUND (SESSION_NOT_FOUND, SESSION_NOT_STORED), FAILED_PRECONDITION (SESSION_STATE_ILLEGAL).
         """
 
