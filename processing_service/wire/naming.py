@@ -71,6 +71,13 @@ def rotate(spelled: Sequence[str]) -> str:
     return "_".join([*spelled[1:], "id"] if leads else spelled)
 
 
+def to_plural(noun: str) -> str:
+    """The regular English plural: `model` -> `models`, `batch` -> `batches`, `entry` -> `entries`."""
+    if re.search("[^aeiou]y$", noun):
+        return noun[:-1] + "ies"
+    return noun + ("es" if re.search("(?:s|x|z|ch|sh)$", noun) else "s")
+
+
 @dataclass(frozen=True, slots=True)
 class Spellings:
     """Known names, and which of them a spelling means."""
@@ -79,6 +86,8 @@ class Spellings:
     """Name by each spelling that needs no warning: the name itself and its JSON form."""
     folded: Mapping[str, str]
     """Name by fold; a fold that two names share is left out."""
+    listed: Mapping[str, str]
+    """Name of a list of identifiers, `model_ids`, by the folds of the legacy plurals: `idmodels` and `idsmodel`."""
 
     @classmethod
     def of(cls, names: Iterable[str], json_names: Iterable[str] = ()) -> Spellings:
@@ -87,21 +96,36 @@ class Spellings:
         folds = [fold(name) for name in known]
         alone = {key: name for key, name in zip(folds, known, strict=True) if folds.count(key) == 1}
         json_forms = dict(zip(list(json_names) or map(to_camel, known), known, strict=True))
-        return cls(json_forms | {name: name for name in known}, alone)
+        return cls(json_forms | {name: name for name in known}, alone, _listed(known))
 
     def find(self, spelling: str) -> str:
         """The name that `spelling` means; empty if there is none.
 
-        In this order: the exact name, its JSON form, the same fold (`ModelId`, `modelID`, `MODEL_ID`), and the same
-        fold with a leading `id` moved to the end (`idModel`, `IdModel`, `id_model`).
+        In this order: the exact name, its JSON form, the same fold (`ModelId`, `modelID`, `MODEL_ID`), the same fold
+        with a leading `id` moved to the end (`idModel`, `IdModel`, `id_model`), and for a list the same with the plural
+        at either word (`idModels`, `ids_model` and `idsModels` for `model_ids`).
         """
         if spelling in self.current:
             return self.current[spelling]
-        return self.folded.get(fold(spelling)) or self.folded.get(fold(rotate(words(spelling))), "")
+        folded = fold(spelling)
+        found = self.folded.get(folded) or self.folded.get(fold(rotate(words(spelling))))
+        return found or self.listed.get(folded, "")
 
     def is_legacy(self, spelling: str) -> bool:
         """True for a spelling that is accepted but should be rewritten."""
         return spelling not in self.current
+
+
+def _listed(names: Iterable[str]) -> dict[str, str]:
+    """Each list of identifiers by its legacy plurals; one that two share is left out."""
+    found: dict[str, str] = {}
+    for name in names:
+        noun, _, end = name.rpartition("_")
+        if end != "ids" or not noun:
+            continue
+        for legacy in (f"id_{to_plural(noun)}", f"ids_{noun}", f"ids_{to_plural(noun)}"):
+            found[fold(legacy)] = "" if fold(legacy) in found else name
+    return found
 
 
 @lru_cache(maxsize=1024)

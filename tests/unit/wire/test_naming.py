@@ -4,7 +4,11 @@ from pathlib import Path
 import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason, Failure
 from coordinator.model.v1.model_pb2 import GetModelRequest
-from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, PutProcessingWorkflowRequest
+from coordinator.processing.v1.processing_pb2 import (
+    PostBatchCreateRequest,
+    PostWorkflowExecuteRequest,
+    PutProcessingWorkflowRequest,
+)
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from google.protobuf.descriptor import Descriptor
 from hypothesis import HealthCheck, example, given, settings
@@ -80,6 +84,60 @@ def test_a_leading_id_moves_to_the_end(noun: str) -> None:
     spellings = naming.Spellings.of([f"{noun}_id"])
     for spelling in (f"id_{noun}", naming.to_camel(f"id_{noun}"), naming.to_pascal(f"id_{noun}")):
         assert spellings.find(spelling) == f"{noun}_id"
+
+
+@unhurried
+@given(names)
+@example("model")
+@example("batch")
+@example("entry")
+def test_a_plural_behind_a_leading_id_means_the_list(noun: str) -> None:
+    """id_nouns, idNouns, ids_noun and idsNouns mean noun_ids; a field that is called noun_id besides keeps its own."""
+    fields = [f"{noun}_ids", f"{noun}_id"]
+    spellings = naming.Spellings.of(fields)
+    plural = naming.to_plural(noun)
+    for legacy in (f"id_{plural}", f"ids_{noun}", f"ids_{plural}"):
+        for spelling in (legacy, naming.to_camel(legacy), naming.to_pascal(legacy), legacy.upper()):
+            assert spellings.find(spelling) == f"{noun}_ids"
+            assert spellings.is_legacy(spelling)
+    assert spellings.find(f"id_{noun}") == f"{noun}_id"
+
+
+@pytest.mark.parametrize(
+    ("noun", "plural"),
+    [("model", "models"), ("batch", "batches"), ("box", "boxes"), ("entry", "entries"), ("key", "keys")],
+)
+def test_plurals_are_regular(noun: str, plural: str) -> None:
+    """The plural is the regular one of English."""
+    assert naming.to_plural(noun) == plural
+
+
+def test_the_name_itself_goes_before_a_plural() -> None:
+    """A field models_id is what idModels means, not model_ids; a single model_id is never a list of them."""
+    assert naming.Spellings.of(["models_id", "model_ids"]).find("idModels") == "models_id"
+    assert naming.Spellings.of(["model_id"]).find("idModels") == ""
+
+
+def test_a_plural_of_two_names_resolves_nothing() -> None:
+    """In a foreign message whose lists share a legacy plural, that plural is neither of them."""
+    spellings = naming.Spellings.of(["foobar_ids", "foo_bar_ids"])
+
+    assert spellings.find("idFoobars") == ""
+    assert spellings.find("foo_bar_ids") == "foo_bar_ids"
+
+
+@pytest.mark.parametrize("spelling", ["idModels", "IdModels", "id_models", "idsModel", "modelIDs", "ModelIds"])
+def test_a_legacy_list_is_resolved_warned_of_and_counted(spelling: str) -> None:
+    """As a legacy spelling of a single identifier is."""
+    met: list[tuple[str, str]] = []
+
+    resolved = naming.resolve_keys(
+        {spelling: ["m"]}, PostBatchCreateRequest.DESCRIPTOR, "", lambda *legacy: met.append(legacy)
+    )
+
+    assert resolved.values == {"model_ids": ["m"]}
+    assert resolved.warnings == (f"{spelling}: a legacy spelling, write model_ids",)
+    assert met == [("coordinator.processing.v1.PostBatchCreateRequest.model_ids", spelling)]
 
 
 @pytest.mark.parametrize(
