@@ -2,7 +2,8 @@
 
 Those are the blocks in `sh` and `python`, each a whole script or program. Behind one may stand what comes of it:
 `json`, of which everything has to be in the output, or `text`, of which every line has to be. A comment
-`# exits with N` in a block says its exit code.
+`# exits with N` in a block says its exit code. Every other block names a language, too, so that none goes unrun only
+because somebody forgot to write one: `console` for lines that are not to be run, `text` for what is to be looked at.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_OPENING = re.compile(r"\s*(`{3,}|~{3,})(.*)")
 _EXIT = re.compile(r"# exits with (\d+)")
 
 
@@ -83,6 +85,20 @@ def blocks_of(path: Path) -> list[Block]:
         if fence[1] in ("sh", "python"):
             blocks.append(Block(place, fence[1], fence[2], *(following.group(2, 1) if shown else ())))
     return blocks
+
+
+def nameless_fences(path: Path) -> list[str]:
+    """`path:line` of each block without a language, or fenced in a way that `blocks_of` does not read."""
+    places, closing = [], ""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fence = _OPENING.fullmatch(line)
+        if closing:
+            closing = "" if line.strip() == closing else closing
+        elif fence:
+            closing = fence[1]
+            if not re.fullmatch(r"```\w+", line):
+                places.append(f"{path.name}:{number}")
+    return places
 
 
 def _values(text: str) -> Iterator[Any]:

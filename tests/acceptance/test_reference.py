@@ -18,13 +18,14 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from instructors.domains import CONTRACT
 from processing_service.rpc.processing import ProcessingServicer
-from tests.acceptance.documents import ROOT, Block, blocks_of
+from tests.acceptance.documents import ROOT, Block, blocks_of, nameless_fences
 from tests.acceptance.processes import Server
 
 RPCS = ROOT / "docs" / "reference" / "rpcs.md"
 FOLDERS = ("quickstart", "howto", "reference")
 PAGES = [page for folder in FOLDERS for page in sorted((ROOT / "docs" / folder).glob("*.md"))]
 DOCUMENTS = [page for page in (ROOT / "README.md", *PAGES) if blocks_of(page)]
+READ = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SHOWN_ADDRESS = "localhost:50051"
 NOT_FOUND = 5
 
@@ -92,6 +93,30 @@ async def test_the_lines_of_a_document_work_as_printed(
     async with server(tmp_path, model_repository) as address:
         faults = [fault for block in blocks_of(document) for fault in await run(block, address, tools, folder)]
     assert not faults, "\n\n".join(faults)
+
+
+@pytest.mark.parametrize("document", READ, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_block_of_a_document_names_its_language(document: Path) -> None:
+    """A fence without one would never be run, and nobody would know."""
+    assert nameless_fences(document) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("```\nls\n```\n", ["page.md:1"], id="no language"),
+        pytest.param("one\n\n  ```sh\n  ls\n  ```\n", ["page.md:3"], id="indented"),
+        pytest.param("~~~sh\nls\n~~~\n", ["page.md:1"], id="other marks"),
+        pytest.param("````sh\n```\n````\n", ["page.md:1"], id="longer marks"),
+        pytest.param("```sh\nls\n```\n\n```text\na ``` b\n```\n", [], id="with a language"),
+    ],
+)
+def test_a_block_that_nobody_would_run_is_found(text: str, found: list[str], tmp_path: Path) -> None:
+    """With the line where it begins."""
+    page = tmp_path / "page.md"
+    page.write_text(text, encoding="utf-8")
+
+    assert nameless_fences(page) == found
 
 
 METHODS = [method for service in CONTRACT.values() for method in service.methods]
