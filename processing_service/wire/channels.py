@@ -53,7 +53,8 @@ class ChannelSettings:
 def open_channel(
     settings: ChannelSettings, interceptors: Sequence[grpc.aio.ClientInterceptor] = ()
 ) -> grpc.aio.Channel:
-    """A channel that connects when it is first used; close it when done. One event loop, one thread.
+    """A channel that connects when it is first used, to a connection of its own; close it when done. One event loop,
+    one thread.
 
     Interceptors cost a task a call: they are for a caller's own instrumentation, not for channels to domains.
     """
@@ -64,6 +65,8 @@ def open_channel(
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout * 1000)),
         ("grpc.max_reconnect_backoff_ms", round(settings.reconnect_delay * 1000)),
         ("grpc.service_config_disable_resolution", 1),
+        # else channels to one address share a connection, and so the calls that it may have at once
+        ("grpc.use_local_subchannel_pool", 1),
     )
     if settings.tls is None:
         return grpc.aio.insecure_channel(settings.address, options, interceptors=interceptors)

@@ -72,6 +72,26 @@ async def test_calls_beyond_the_streams_of_a_connection_wait(listen):
     assert len(replies) == 1000
 
 
+async def test_streams_of_one_channel_leave_another_free(listen):
+    """Each channel is a connection of its own: calls go on beside one whose streams use up its concurrent calls."""
+    handlers = Handlers()
+    handlers.go.set()
+    listener, _ = await listen(ListenerSettings("127.0.0.1:0", max_streams=2), handlers=handlers)
+    settings = ChannelSettings(listener.address)
+    async with open_channel(settings) as watching, open_channel(settings) as calling:
+        watches = [HealthStub(watching).Watch(health_pb2.HealthCheckRequest(service=SERVICE)) for _ in range(2)]
+        for watch in watches:
+            await watch.read()
+        held_back = rpc.ProcessingServiceStub(watching).GetProcessingWorkflow(GET)
+
+        await rpc.ProcessingServiceStub(calling).GetProcessingWorkflow(GET, timeout=30)
+
+        assert not held_back.done()
+        watches[0].cancel()
+        await held_back
+        watches[1].cancel()
+
+
 async def test_health_is_told(listen):
     """Check and Watch answer what the services were last said to be; the whole server needs all of them."""
     listener, health = await listen()
