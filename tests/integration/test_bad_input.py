@@ -289,6 +289,22 @@ async def test_a_bad_parameter_is_named(coordinator, parameters, reason, path, n
     assert await coordinator.sessions() == []
 
 
+async def test_an_expression_that_takes_too_long_fails_its_step(coordinator):
+    """It is not begun, and the step says the limit and what to do; with less the same workflow runs."""
+    await coordinator.put(
+        "seek",
+        echo(condition="parameters.numbers.all(n, n in parameters.numbers)"),
+        parameters={"numbers": {"value_type": "INTEGER", "is_list": True}},
+    )
+    failed = (await coordinator.execute("seek", {"numbers": list(range(9000))})).session
+    session = (await coordinator.execute("seek", {"numbers": list(range(100))})).session
+
+    assert failed.state == pb.SESSION_STATE_FAILED
+    assert reasons(failed)[-1] == "EXPRESSION_FAILED"
+    assert "at most 4000000 are made for one expression" in failed.failure.message
+    assert session.state == pb.SESSION_STATE_SUCCEEDED
+
+
 async def test_parameters_nested_without_end_are_refused(coordinator):
     """A message deeper than any reader follows is INVALID_ARGUMENT, not a fault of the server."""
     await coordinator.put("greet", echo())

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from coordinator.payload.v1.payload_pb2 import Artifact
 
-from processing_service.engine.definitions.expressions import Variable, compile_expression, to_cel
+from processing_service.engine.definitions.expression_values import Intake
+from processing_service.engine.definitions.expressions import Variable, compile_expression
 from processing_service.engine.definitions.kinds import TENSOR, Base, Kind
 from processing_service.engine.definitions.paths import ABSENT, Lookup, Names, Path, Reader, Unfit, look_up, parse_path
 from processing_service.engine.definitions.values import as_datum, content, is_sequence
@@ -99,9 +100,9 @@ def compile_binding(text: str, names: Names) -> Binding:
     data = tuple(_reader(v.lookup) for v in expression.variables if not v.tested and _is_payload(v.lookup))
 
     def read(scope: Scope) -> Any:
-        values = {}
+        values, intake = {}, Intake()
         for name, reader in variables:
-            value = reader(scope)
+            value = reader(scope, intake)
             if value is not ABSENT:
                 values[name] = value
         return expression.evaluate(values)
@@ -145,19 +146,20 @@ def _root(path: Path, readers: tuple[Reader, ...]) -> Read:
     return lambda scope: scope.parameters.get(name, ABSENT)
 
 
-def _variable(variable: Variable) -> Read:
-    """The value of a variable of an expression, as CEL takes it; ABSENT if it has none."""
+def _variable(variable: Variable) -> Callable[[Scope, Intake], Any]:
+    """The value of a variable of an expression, as CEL takes it; ABSENT if it has none. Raises Unfit."""
     if variable.tested:
-        return _test(variable.lookup)
+        test = _test(variable.lookup)
+        return lambda scope, intake: test(scope)
     reader, is_payload = _reader(variable.lookup), _is_payload(variable.lookup)
 
-    def read(scope: Scope) -> Any:
+    def read(scope: Scope, intake: Intake) -> Any:
         try:
             value = reader(scope)
         except Unfit:
             # An expression may guard what is not there with has(), so only using it is a fault.
             return ABSENT
-        return value if value is ABSENT else to_cel(_opened(value, scope) if is_payload else value)
+        return value if value is ABSENT else intake.to_cel(_opened(value, scope) if is_payload else value)
 
     return read
 

@@ -1,28 +1,40 @@
 """CEL expressions: compiled once, checked against the kinds of what they read.
 
 Each field path of an expression is one variable of its own, so an evaluation hands over a width and not the message
-with the picture that it stands in. The library's budgets (100,000 code points, 32 levels, iterations) stay on.
+with the picture that it stands in. The library's budgets (100,000 code points, 32 levels, 10,000 iterations) stay on;
+they do not bound what one iteration takes, so what an evaluation costs is told beforehand, here when it is compiled and
+again from the values that it reads.
 Language: https://github.com/google/cel-spec.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from google.protobuf import descriptor_pool
-from google.protobuf.message import Message
 
+from processing_service.engine.definitions.expression_costs import Cost, cost_of
+from processing_service.engine.definitions.expression_trees import read_tree
+from processing_service.engine.definitions.expression_values import is_known
+from processing_service.engine.definitions.extents import Extent, measure, text_extent
 from processing_service.engine.definitions.kinds import ANY, BOOL, BYTES, INT, NUMBER, STRING, Base, Kind, message_kind
-from processing_service.engine.definitions.paths import Lookup, Names, Unfit, json_value, look_up
+from processing_service.engine.definitions.paths import Lookup, Names, Unfit, look_up
 from processing_service.engine.definitions.references import find_references
 
 _FAULT: Final = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _COMPARISON: Final = re.compile(r"'(?:_[<>=!]=?_|@in)'")
 MAX_LENGTH: Final = 4096
 """Longest expression, in characters."""
+MAX_COST: Final = 4_000_000
+"""Operations that an evaluation may take, as `cost_of` counts them: about 0.1 s, in which nothing else happens."""
+_SHORT: Final = 4096
+"""Characters up to which a text is not measured."""
+_ANY_SIZE: Final = Extent(1 << 25, 1 << 25)
+"""More than any value that an evaluation may read."""
+_BUDGET: Final = "Iteration budget exceeded"
 _MAX_SHOWN: Final = 200
 
 
@@ -44,7 +56,8 @@ class Expression(NamedTuple):
     kind: Kind
     """What it comes to, as far as that can be told."""
     evaluate: Callable[[Mapping[str, Any]], Any]
-    """From values by variable name, as `to_cel` gives them, to a value of Python. Raises Unfit."""
+    """From values by variable name, as `Intake.to_cel` gives them, to a value of Python. Raises Unfit, also if it would
+    take more than MAX_COST."""
 
 
 def compile_expression(text: str, names: Names) -> Expression:
@@ -63,24 +76,36 @@ def compile_expression(text: str, names: Names) -> Expression:
             program = _program(written, variables, exact=False)
         except RuntimeError:
             raise Unfit(_described(fault)) from None
-    return Expression(text, variables, _kind_of(program.return_type()), _evaluator(program, variables))
+    check = _cost_check(cost_of(read_tree(program.serialize())), [variable.name for variable in variables])
+    return Expression(text, variables, _kind_of(program.return_type()), _evaluator(program, variables, check))
 
 
-def to_cel(value: Any) -> Any:
-    """The value as the evaluator takes it."""
-    value = json_value(value)
-    if isinstance(value, Message):
-        return value if _is_known(value.DESCRIPTOR.full_name) else _fields(value)
-    if isinstance(value, str | bytes | int | float | None):
-        return value
-    if isinstance(value, Mapping) or hasattr(value, "keys"):
-        return {key: to_cel(value[key]) for key in value}
-    return [to_cel(item) for item in value]
+def _cost_check(cost: Cost, names: Sequence[str]) -> Callable[[Mapping[str, Any]], None] | None:
+    """What raises Unfit for values with which an evaluation costs too much; None if there are none such."""
+    if cost({}) > MAX_COST:
+        raise _too_costly(cost({}), "whatever it reads; make it simpler")
+    if cost(dict.fromkeys(names, _ANY_SIZE)) <= MAX_COST:
+        return None
+    fits_short = cost(dict.fromkeys(names, text_extent(_SHORT))) <= MAX_COST
+
+    def check(values: Mapping[str, Any]) -> None:
+        if fits_short and all(map(_is_short, values.values())):
+            return
+        for inside in (False, True):
+            units = cost({name: measure(value, inside=inside) for name, value in values.items()})
+            if units <= MAX_COST:
+                return
+        raise _too_costly(units, "on values of this size; read less, or let a step do it")
+
+    return check
 
 
-def _fields(message: Message) -> dict[str, Any]:
-    """A message that CEL does not know, as a map."""
-    return {field.name: to_cel(getattr(message, field.name)) for field in message.DESCRIPTOR.fields}
+def _is_short(value: Any) -> bool:
+    return isinstance(value, int | float | None) or (isinstance(value, str | bytes) and len(value) <= _SHORT)
+
+
+def _too_costly(units: int, advice: str) -> Unfit:
+    return Unfit(f"may take {units} operations, at most {MAX_COST} are made for one expression, {advice}")
 
 
 def _program(text: str, variables: tuple[Variable, ...], *, exact: bool) -> Any:
@@ -89,10 +114,14 @@ def _program(text: str, variables: tuple[Variable, ...], *, exact: bool) -> Any:
     return cel.NewEnv(descriptor_pool.Default(), variables=types).compile(text)
 
 
-def _evaluator(program: Any, variables: tuple[Variable, ...]) -> Callable[[Mapping[str, Any]], Any]:
+def _evaluator(
+    program: Any, variables: tuple[Variable, ...], check: Callable[[Mapping[str, Any]], None] | None
+) -> Callable[[Mapping[str, Any]], Any]:
     error = _library().Type.ERROR
 
     def evaluate(values: Mapping[str, Any]) -> Any:
+        if check is not None:
+            check(values)
         try:
             result = program.eval(data=values)
             plain = result.plain_value()
@@ -123,7 +152,7 @@ def _type(kind: Kind, exact: bool) -> Any:
     if kind.base is Base.MAP:
         return types.Map(types.DYN, types.DYN if kind.values is None else _type(kind.values, exact))
     if kind.base is Base.MESSAGE:
-        return types(kind.type_name) if _is_known(kind.type_name) else types.DYN
+        return types(kind.type_name) if is_known(kind.type_name) else types.DYN
     name = _CEL_TYPES.get(kind.base, "DYN") if exact or kind.base not in _NUMBERS else "DYN"
     return getattr(types, name)
 
@@ -158,18 +187,9 @@ def _kind_of(kind: Any) -> Kind:
         name, layers = name[5:-1], layers + 1
     if name.startswith("MAP<"):
         return Kind(Base.MAP, lists=layers)
-    if name not in _KINDS and _is_known(name):
+    if name not in _KINDS and is_known(name):
         return message_kind(descriptor_pool.Default().FindMessageTypeByName(name)).listed(layers)
     return _KINDS.get(name, ANY).listed(layers)
-
-
-@lru_cache(maxsize=1024)
-def _is_known(type_name: str) -> bool:
-    try:
-        descriptor_pool.Default().FindMessageTypeByName(type_name)
-    except KeyError:
-        return False
-    return True
 
 
 @lru_cache(maxsize=1)
@@ -192,4 +212,6 @@ def _described(fault: RuntimeError) -> str:
 
 def _reason(text: str) -> str:
     """What the evaluator said, without its status."""
+    if _BUDGET in text:
+        return "takes more than 10000 iterations; shorten the lists, or let a step do it"
     return re.sub(r"^[A-Z_]+: |\s*\[[A-Z_]+\]$", "", text.strip().split("\n")[0])[:_MAX_SHOWN]

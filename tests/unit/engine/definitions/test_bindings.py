@@ -273,7 +273,7 @@ FAILURES = {
     "budget": (
         "{echo: {value: '${[1,2,3,4,5,6,7,8,9,10].map(a, [1,2,3,4,5,6,7,8,9,10].map(b, [1,2,3,4,5,6,7,8,9,10]"
         ".map(c, [1,2,3,4,5,6,7,8,9,10].map(d, [1,2,3,4,5,6,7,8,9,10].map(e, a))))).size()}'}}",
-        "Iteration budget exceeded",
+        "takes more than 10000 iterations",
     ),
 }
 
