@@ -9,17 +9,15 @@ from typing import Final
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 
+from instructors.event_batches import EventBatches, History
 from instructors.sessions import SessionReader, check_sequence
-from instructors.views import event_of
 from processing_service.engine.base import Engine
 from processing_service.engine.live import Live
-from processing_service.engine.records import Kind, Record, StepState
+from processing_service.engine.records import StepState
 from processing_service.engine.store.base import SessionStore
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import Unavailable
 
-_EVENTS: Final = 500
-"""Events that are read at a time."""
 _PROGRESS_S: Final = 0.1
 """Progress is told this often, in seconds, at most."""
 
@@ -29,6 +27,7 @@ class SessionWatch:
 
     def __init__(self, store: SessionStore, reader: SessionReader, engine: Engine) -> None:
         self._store, self._reader, self._engine = store, reader, engine
+        self._batches = EventBatches(store)
         self._closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def close(self) -> None:
@@ -48,47 +47,53 @@ class SessionWatch:
         yield pb.WatchProcessingSessionResponse(snapshot=snapshot)
         if snapshot.state >= pb.SESSION_STATE_SUCCEEDED and after == snapshot.last_sequence:
             return
-        async for update in self._follow(session_id, tenant, after, step_ids):
+        history = History(session_id, tenant, snapshot.created_at.ToMicroseconds())
+        async for update in self._follow(history, after, step_ids):
             yield update
 
     async def _follow(
-        self, session_id: str, tenant: str, after: int, step_ids: Mapping[int, str]
+        self, history: History, after: int, step_ids: Mapping[int, str]
     ) -> AsyncIterator[pb.WatchProcessingSessionResponse]:
         told = ""
         while True:
-            changed = asyncio.ensure_future(self._store.changed(session_id))
+            changed = asyncio.ensure_future(self._store.changed(history.session_id))
             await asyncio.sleep(0)  # it listens before we read, so nothing falls between
             try:
-                records = await self._store.records(session_id, tenant, after, _EVENTS)
-                for record in records:
-                    yield pb.WatchProcessingSessionResponse(event=event_of(record, session_id, step_ids))
-                    if record.kind is Kind.SESSION_ENDED and await self._is_over(record, session_id, tenant):
+                batch = await self._batches.behind(history, after, step_ids)
+                for update in batch.updates:
+                    yield update
+                    if update.event.kind == pb.EVENT_KIND_SESSION_ENDED and await self._is_over(update.event, history):
                         return
-                if records:
-                    after = records[-1].sequence
+                if batch.updates:
+                    after = batch.updates[-1].event.sequence
                     continue
-                live = self._engine.live(session_id)
-                if live is None and await self._has_ended(session_id, tenant, after):
-                    return
-                if live is not None and (text := _progress(live)) != told:
-                    told = text
-                    yield pb.WatchProcessingSessionResponse(session_progress=_message(live))
-                waited = {changed, self._closing}
-                timeout = _PROGRESS_S if live is not None else None
-                await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-                if self._closing.done():
-                    raise _draining()
+                live = self._engine.live(history.session_id)
+                if live is None:
+                    if await self._has_ended(history, after):
+                        return
+                    await self._wait(changed, None)
+                while live is not None and not changed.done():
+                    if (text := _progress(live)) != told:
+                        told = text
+                        yield pb.WatchProcessingSessionResponse(session_progress=_message(live))
+                    await self._wait(changed, _PROGRESS_S)
+                    live = self._engine.live(history.session_id)
             finally:
                 changed.cancel()
 
-    async def _is_over(self, end: Record, session_id: str, tenant: str) -> bool:
+    async def _wait(self, changed: asyncio.Future[None], timeout: float | None) -> None:
+        await asyncio.wait({changed, self._closing}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if self._closing.done():
+            raise _draining()
+
+    async def _is_over(self, end: pb.SessionEvent, history: History) -> bool:
         """True after the event that ends the last attempt; what is known later of its calls is not waited for."""
-        row = await self._store.read(session_id, tenant)
+        row = await self._store.read(history.session_id, history.tenant)
         return row.state.terminal and row.attempt == end.session_attempt
 
-    async def _has_ended(self, session_id: str, tenant: str, after: int) -> bool:
+    async def _has_ended(self, history: History, after: int) -> bool:
         """True if nothing will follow: who watches from behind the terminal event sees what came late, and no more."""
-        row = await self._store.read(session_id, tenant)
+        row = await self._store.read(history.session_id, history.tenant)
         return row.state.terminal and row.last_sequence == after
 
 

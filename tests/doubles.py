@@ -15,6 +15,7 @@ from coordinator.payload.v1.payload_pb2 import Artifact
 from coordinator.processing.v1 import processing_pb2 as pb
 from coordinator.processing.v1 import processing_pb2_grpc as rpc
 
+from processing_service.engine.records import Kind, Record, SessionState
 from processing_service.wire.callcontext import CallContext, current
 from processing_service.wire.errors import CoordinatorError, Unavailable, not_found
 from processing_service.wire.health import Health
@@ -295,3 +296,31 @@ async def _chunks(artifact: Artifact, data: bytes, offset: int) -> AsyncIterator
     size = 1 << 16
     for start in range(offset, len(data), size):
         yield pb.GetProcessingArtifactResponse(artifact=artifact, offset=start, data=data[start : start + size])
+
+
+class FakeHistory:
+    """Stands in for a session store where only histories are read; a read is answered when it may be.
+
+    Assert on `reads`; grow `records`.
+    """
+
+    def __init__(self) -> None:
+        self.records_kept: list[Record] = []
+        self.reads: list[int] = []
+        """The number behind which each read began."""
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+        self.go.set()
+
+    def add(self, count: int) -> None:
+        """So many more records."""
+        for _ in range(count):
+            sequence = len(self.records_kept) + 1
+            record = Record(sequence, 10**15 + sequence, Kind.STEP_STARTED, 1, SessionState.RUNNING, 0, -1, 1)
+            self.records_kept.append(record)
+
+    async def records(self, session_id: str, tenant: str, after: int, limit: int) -> list[Record]:
+        self.reads.append(after)
+        found = self.records_kept[after : after + limit]
+        self.begun.set()
+        await self.go.wait()
+        return found

@@ -62,6 +62,27 @@ async def test_progress_grows(slow):
     assert {progress.in_flight_count for progress in told} <= {0, 1}
 
 
+async def test_many_watchers_of_a_session_see_all_of_it(slow):
+    """Whenever they began, and although some of them leave: they share what is read, not where they are."""
+    await slow.execute("slow", session_id="s", background=True)
+
+    async def watch(after):
+        return [update async for update in slow.watch("s", after)]
+
+    leaving = slow.watch("s", 0)
+    await leaving.read()
+    early = [asyncio.ensure_future(watch(0)) for _ in range(20)]
+    async for update in slow.watch("s", 0):
+        if update.event.kind == pb.EVENT_KIND_STEP_SUCCEEDED:
+            break
+    leaving.cancel()
+    seen = await asyncio.gather(*early, *(watch(after) for after in range(5)))
+    events = await slow.events("s")
+
+    for updates, after in zip(seen, [0] * 20 + list(range(5)), strict=True):
+        assert [update.event for update in updates if update.HasField("event")] == events[after:]
+
+
 @pytest.mark.parametrize("after", [0, 3])
 async def test_a_watch_goes_on_from_any_number(slow, after):
     """after_sequence gives the old events behind it, too, of live sessions and of ended ones."""
