@@ -28,7 +28,8 @@ from instructors.registry import Instructors
 from instructors.results import Key, ResultCache, Results
 from processing_service.engine.base import Progress, Resolution, Result, SessionContext, StepCall, Times
 from processing_service.engine.definitions.bindings import Scope
-from processing_service.engine.records import Output, StepState
+from processing_service.engine.ledger import INLINE_BYTES
+from processing_service.engine.records import Output, Spent, StepState
 from processing_service.engine.store.base import ArtifactStore
 from processing_service.wire.callcontext import CallContext, current, serving
 from processing_service.wire.errors import Code, CoordinatorError, from_failure
@@ -151,6 +152,8 @@ class Dispatch:
             message = instructor.parse(step.operation, data)
             self._cache.put(run.results, (call.step, call.item), message, len(data))
         output = Output(step.operation.response_name, data, b"", len(data))
+        if len(data) > INLINE_BYTES:
+            output = output._replace(spent=_spent(message))
         return Result(output, _times(message)) if step.says_times else Result(output)
 
     async def conclude(self, call: StepCall) -> bytes:
@@ -310,6 +313,12 @@ class Dispatch:
 def _times(message: Any) -> Times:
     """Where the domain says that its time went."""
     return Times(*(_seconds(message, name) for name in Times._fields))
+
+
+def _spent(message: Any) -> Spent | None:
+    """The same for the history, from which the message itself will not be read; None if the domain said nothing."""
+    spent = Spent(*(round(seconds * 1e6) for seconds in _times(message)))
+    return spent if any(spent) else None
 
 
 def _seconds(message: Any, name: str) -> float:

@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from processing_service.engine.definitions import CompiledStep, Definition
 from processing_service.engine.faults import failure_of
-from processing_service.engine.records import Kind, Output, Record, SessionState, StepState, step_key
+from processing_service.engine.records import Kind, Output, Record, SessionState, Spent, StepState, step_key
 from processing_service.engine.state import State, Step
 from processing_service.engine.store.base import SessionRow, SessionStart
 from processing_service.wire.telemetry.trace_ids import trace_id_of
@@ -110,12 +110,17 @@ def _step(state: State, step: Step, compiled: CompiledStep) -> StepStatus:
 
 
 def _add_times(status: StepStatus, output: Output, compiled: CompiledStep) -> None:
-    """Where the call's time went, as its domain said it, for results that stand in the history itself."""
+    """Where the call's time went, as its domain said it; it stands in the result itself, or beside a large one."""
+    if output.spent is not None:
+        for name, spent_us in output.spent._asdict().items():
+            if spent_us:
+                getattr(status, name).FromMicroseconds(spent_us)
+        return
     response = compiled.operation.response
     if not output.data or "computing" not in response.fields_by_name:
         return
     message: Any = GetMessageClass(response).FromString(output.data)
-    for name in ("queued", "loading", "computing"):
+    for name in Spent._fields:
         if name in response.fields_by_name and message.HasField(name):
             getattr(status, name).CopyFrom(getattr(message, name))
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
+from coordinator.journal.v1 import journal_pb2
 from coordinator.journal.v1.journal_pb2 import Chunk
 from coordinator.journal.v1.journal_pb2 import Record as Entry
 
 from processing_service.engine.faults import failure_of, fault_from
-from processing_service.engine.records import Kind, Output, Record, SessionState
+from processing_service.engine.records import Kind, Output, Record, SessionState, Spent
 
 _SMALL_FIELDS: Final = Struct("<BIBQBBBBBBBBBBBB")
 """Tags and values of sequence (fixed32), occurred_at_us (fixed64) and six varints that are below 128."""
@@ -80,6 +81,10 @@ def _output(output: Output) -> bytes:
         parts += _field(0x12, output.data)
     if output.digest:
         parts += _field(0x1A, output.digest)
+    if output.spent is not None:
+        queued, loading, computing = output.spent
+        spent = journal_pb2.Spent(queued_us=queued, loading_us=loading, computing_us=computing)
+        parts += _field(0x2A, spent.SerializeToString())
     return b"".join((*parts, b"\x20", _varint(output.size_bytes)))
 
 
@@ -129,4 +134,6 @@ def _record(entry: Entry) -> Record:
 
 def _output_of(entry: Entry) -> Output:
     output = entry.output
-    return Output(output.type_name, output.data, output.digest, output.size_bytes)
+    told = output.spent
+    spent = Spent(told.queued_us, told.loading_us, told.computing_us) if output.HasField("spent") else None
+    return Output(output.type_name, output.data, output.digest, output.size_bytes, spent)

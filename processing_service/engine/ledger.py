@@ -94,7 +94,7 @@ class Ledger:
         if large is None or not _is_large(large):
             return record
         digest = await self._put(large)
-        output = Output(large.type_name, b"", digest, len(large.data))
+        output = large._replace(data=b"", digest=digest, size_bytes=len(large.data))
         step = live.state.steps[record.step]
         if step.output is large:
             step.output = output

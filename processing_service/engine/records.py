@@ -97,6 +97,14 @@ class Durability(IntEnum):
         return self is not Durability.NONE
 
 
+class Spent(NamedTuple):
+    """Where the time of a call went, in microseconds, as far as its domain said so."""
+
+    queued: int
+    loading: int
+    computing: int
+
+
 class Output(NamedTuple):
     """A result of a step: a message of `type_name`, its bytes inline or under their SHA-256 in the artifact store."""
 
@@ -104,6 +112,8 @@ class Output(NamedTuple):
     data: bytes
     digest: bytes = b""
     size_bytes: int = 0
+    spent: Spent | None = None
+    """Of a large result, which says it in bytes that stand elsewhere."""
 
 
 class Fault(NamedTuple):

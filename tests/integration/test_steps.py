@@ -53,6 +53,23 @@ async def test_branches_run_at_the_same_time(coordinator):
     assert history.index(("STEP_STARTED", "join")) > history.index(("STEP_SUCCEEDED", "right"))
 
 
+async def test_a_step_tells_its_times_however_large_its_result(tmp_path):
+    """Also of a result whose bytes stand in the artifact store, and after a restart."""
+    async with serving(tmp_path) as coordinator:
+        await coordinator.put("both", echo("small", delay="0.02s"), echo("large", text="x" * 5000, delay="0.02s"))
+        steps = list(
+            (await coordinator.session((await coordinator.execute("both", session_id="s")).session.session_id)).steps
+        )
+    async with serving(tmp_path) as coordinator:
+        again = list((await coordinator.session("s")).steps)
+
+    small, large = steps
+    assert small.outputs["response"].size_bytes < 4096 < large.outputs["response"].size_bytes
+    assert min(step.computing.ToMilliseconds() for step in steps) >= 20
+    assert not large.HasField("loading")
+    assert again == steps
+
+
 async def test_a_condition_skips_a_step(coordinator):
     """What hangs on a skipped step runs without it."""
     await coordinator.put(

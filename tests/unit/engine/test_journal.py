@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processing_service.engine.journal import decode, encode
-from processing_service.engine.records import Fault, Kind, Output, Record, SessionState
+from processing_service.engine.records import Fault, Kind, Output, Record, SessionState, Spent
 
 OUTPUTS = st.builds(
     Output,
@@ -12,6 +12,7 @@ OUTPUTS = st.builds(
     st.binary(max_size=300),
     st.just(b"") | st.binary(min_size=32, max_size=32),
     st.integers(0, 2**40),
+    st.none() | st.builds(Spent, *[st.integers(0, 2**40)] * 3),
 )
 FAULTS = st.tuples(st.integers(1, 16), st.sampled_from([1, 21, 80]), st.text(max_size=20)).map(
     lambda facts: Fault(*facts)

@@ -37,17 +37,21 @@ namespace Coordinator.Journal.V1 {
             "b3JkaW5hdG9yLmVycm9yLnYxLkZhaWx1cmUSFgoOY29udHJvbF9hY3Rpb24Y",
             "DiABKA0SEAoIZGVsYXlfdXMYDyABKAQSEwoLaXRlbXNfdG90YWwYECABKA0S",
             "HAoUcmV1c2VkX2Zyb21fc3RlcF9rZXkYESABKAkSFAoMY2FsbF9vdXRjb21l",
-            "GBIgASgNEhIKCmVsYXBzZWRfdXMYEyABKAQiTQoGT3V0cHV0EhEKCXR5cGVf",
+            "GBIgASgNEhIKCmVsYXBzZWRfdXMYEyABKAQiewoGT3V0cHV0EhEKCXR5cGVf",
             "bmFtZRgBIAEoCRIMCgRkYXRhGAIgASgMEg4KBmRpZ2VzdBgDIAEoDBISCgpz",
-            "aXplX2J5dGVzGAQgASgEQlkKGmNvbS5jb29yZGluYXRvci5qb3VybmFsLnYx",
-            "UAFaIGNvb3JkaW5hdG9yL2pvdXJuYWwvdjE7am91cm5hbHYxqgIWQ29vcmRp",
-            "bmF0b3IuSm91cm5hbC5WMWIGcHJvdG8z"));
+            "aXplX2J5dGVzGAQgASgEEiwKBXNwZW50GAUgASgLMh0uY29vcmRpbmF0b3Iu",
+            "am91cm5hbC52MS5TcGVudCJECgVTcGVudBIRCglxdWV1ZWRfdXMYASABKAQS",
+            "EgoKbG9hZGluZ191cxgCIAEoBBIUCgxjb21wdXRpbmdfdXMYAyABKARCWQoa",
+            "Y29tLmNvb3JkaW5hdG9yLmpvdXJuYWwudjFQAVogY29vcmRpbmF0b3Ivam91",
+            "cm5hbC92MTtqb3VybmFsdjGqAhZDb29yZGluYXRvci5Kb3VybmFsLlYxYgZw",
+            "cm90bzM="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Coordinator.Error.V1.ErrorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(null, null, new pbr::GeneratedClrTypeInfo[] {
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Chunk), global::Coordinator.Journal.V1.Chunk.Parser, new[]{ "Records" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Record), global::Coordinator.Journal.V1.Record.Parser, new[]{ "Sequence", "OccurredAtUs", "Kind", "SessionAttempt", "StepNumber", "ItemNumber", "Attempt", "SessionState", "RequestId", "Actor", "Message", "Output", "Failure", "ControlAction", "DelayUs", "ItemsTotal", "ReusedFromStepKey", "CallOutcome", "ElapsedUs" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Output), global::Coordinator.Journal.V1.Output.Parser, new[]{ "TypeName", "Data", "Digest", "SizeBytes" }, null, null, null, null)
+            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Output), global::Coordinator.Journal.V1.Output.Parser, new[]{ "TypeName", "Data", "Digest", "SizeBytes", "Spent" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Spent), global::Coordinator.Journal.V1.Spent.Parser, new[]{ "QueuedUs", "LoadingUs", "ComputingUs" }, null, null, null, null)
           }));
     }
     #endregion
@@ -1231,6 +1235,7 @@ namespace Coordinator.Journal.V1 {
       data_ = other.data_;
       digest_ = other.digest_;
       sizeBytes_ = other.sizeBytes_;
+      spent_ = other.spent_ != null ? other.spent_.Clone() : null;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -1300,6 +1305,21 @@ namespace Coordinator.Journal.V1 {
       }
     }
 
+    /// <summary>Field number for the "spent" field.</summary>
+    public const int SpentFieldNumber = 5;
+    private global::Coordinator.Journal.V1.Spent spent_;
+    /// <summary>
+    /// Where the time of the call went, if the bytes stand elsewhere and the domain said it.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Coordinator.Journal.V1.Spent Spent {
+      get { return spent_; }
+      set {
+        spent_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -1319,6 +1339,7 @@ namespace Coordinator.Journal.V1 {
       if (Data != other.Data) return false;
       if (Digest != other.Digest) return false;
       if (SizeBytes != other.SizeBytes) return false;
+      if (!object.Equals(Spent, other.Spent)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -1330,6 +1351,7 @@ namespace Coordinator.Journal.V1 {
       if (Data.Length != 0) hash ^= Data.GetHashCode();
       if (Digest.Length != 0) hash ^= Digest.GetHashCode();
       if (SizeBytes != 0UL) hash ^= SizeBytes.GetHashCode();
+      if (spent_ != null) hash ^= Spent.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -1364,6 +1386,10 @@ namespace Coordinator.Journal.V1 {
         output.WriteRawTag(32);
         output.WriteUInt64(SizeBytes);
       }
+      if (spent_ != null) {
+        output.WriteRawTag(42);
+        output.WriteMessage(Spent);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -1390,6 +1416,10 @@ namespace Coordinator.Journal.V1 {
         output.WriteRawTag(32);
         output.WriteUInt64(SizeBytes);
       }
+      if (spent_ != null) {
+        output.WriteRawTag(42);
+        output.WriteMessage(Spent);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -1411,6 +1441,9 @@ namespace Coordinator.Journal.V1 {
       }
       if (SizeBytes != 0UL) {
         size += 1 + pb::CodedOutputStream.ComputeUInt64Size(SizeBytes);
+      }
+      if (spent_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Spent);
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -1435,6 +1468,12 @@ namespace Coordinator.Journal.V1 {
       }
       if (other.SizeBytes != 0UL) {
         SizeBytes = other.SizeBytes;
+      }
+      if (other.spent_ != null) {
+        if (spent_ == null) {
+          Spent = new global::Coordinator.Journal.V1.Spent();
+        }
+        Spent.MergeFrom(other.Spent);
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -1471,6 +1510,13 @@ namespace Coordinator.Journal.V1 {
             SizeBytes = input.ReadUInt64();
             break;
           }
+          case 42: {
+            if (spent_ == null) {
+              Spent = new global::Coordinator.Journal.V1.Spent();
+            }
+            input.ReadMessage(Spent);
+            break;
+          }
         }
       }
     #endif
@@ -1504,6 +1550,297 @@ namespace Coordinator.Journal.V1 {
           }
           case 32: {
             SizeBytes = input.ReadUInt64();
+            break;
+          }
+          case 42: {
+            if (spent_ == null) {
+              Spent = new global::Coordinator.Journal.V1.Spent();
+            }
+            input.ReadMessage(Spent);
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// Parts of the time of a call, as its domain told them, in microseconds.
+  /// </summary>
+  [global::System.Diagnostics.DebuggerDisplayAttribute("{ToString(),nq}")]
+  public sealed partial class Spent : pb::IMessage<Spent>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<Spent> _parser = new pb::MessageParser<Spent>(() => new Spent());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<Spent> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Coordinator.Journal.V1.JournalReflection.Descriptor.MessageTypes[3]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public Spent() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public Spent(Spent other) : this() {
+      queuedUs_ = other.queuedUs_;
+      loadingUs_ = other.loadingUs_;
+      computingUs_ = other.computingUs_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public Spent Clone() {
+      return new Spent(this);
+    }
+
+    /// <summary>Field number for the "queued_us" field.</summary>
+    public const int QueuedUsFieldNumber = 1;
+    private ulong queuedUs_;
+    /// <summary>
+    /// It waited.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong QueuedUs {
+      get { return queuedUs_; }
+      set {
+        queuedUs_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "loading_us" field.</summary>
+    public const int LoadingUsFieldNumber = 2;
+    private ulong loadingUs_;
+    /// <summary>
+    /// A model was loaded.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong LoadingUs {
+      get { return loadingUs_; }
+      set {
+        loadingUs_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "computing_us" field.</summary>
+    public const int ComputingUsFieldNumber = 3;
+    private ulong computingUs_;
+    /// <summary>
+    /// It was computed.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong ComputingUs {
+      get { return computingUs_; }
+      set {
+        computingUs_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as Spent);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(Spent other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (QueuedUs != other.QueuedUs) return false;
+      if (LoadingUs != other.LoadingUs) return false;
+      if (ComputingUs != other.ComputingUs) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (QueuedUs != 0UL) hash ^= QueuedUs.GetHashCode();
+      if (LoadingUs != 0UL) hash ^= LoadingUs.GetHashCode();
+      if (ComputingUs != 0UL) hash ^= ComputingUs.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (QueuedUs != 0UL) {
+        output.WriteRawTag(8);
+        output.WriteUInt64(QueuedUs);
+      }
+      if (LoadingUs != 0UL) {
+        output.WriteRawTag(16);
+        output.WriteUInt64(LoadingUs);
+      }
+      if (ComputingUs != 0UL) {
+        output.WriteRawTag(24);
+        output.WriteUInt64(ComputingUs);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (QueuedUs != 0UL) {
+        output.WriteRawTag(8);
+        output.WriteUInt64(QueuedUs);
+      }
+      if (LoadingUs != 0UL) {
+        output.WriteRawTag(16);
+        output.WriteUInt64(LoadingUs);
+      }
+      if (ComputingUs != 0UL) {
+        output.WriteRawTag(24);
+        output.WriteUInt64(ComputingUs);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (QueuedUs != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(QueuedUs);
+      }
+      if (LoadingUs != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(LoadingUs);
+      }
+      if (ComputingUs != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(ComputingUs);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(Spent other) {
+      if (other == null) {
+        return;
+      }
+      if (other.QueuedUs != 0UL) {
+        QueuedUs = other.QueuedUs;
+      }
+      if (other.LoadingUs != 0UL) {
+        LoadingUs = other.LoadingUs;
+      }
+      if (other.ComputingUs != 0UL) {
+        ComputingUs = other.ComputingUs;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+      if ((tag & 7) == 4) {
+        // Abort on any end group tag.
+        return;
+      }
+      switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 8: {
+            QueuedUs = input.ReadUInt64();
+            break;
+          }
+          case 16: {
+            LoadingUs = input.ReadUInt64();
+            break;
+          }
+          case 24: {
+            ComputingUs = input.ReadUInt64();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+      if ((tag & 7) == 4) {
+        // Abort on any end group tag.
+        return;
+      }
+      switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 8: {
+            QueuedUs = input.ReadUInt64();
+            break;
+          }
+          case 16: {
+            LoadingUs = input.ReadUInt64();
+            break;
+          }
+          case 24: {
+            ComputingUs = input.ReadUInt64();
             break;
           }
         }

@@ -151,6 +151,7 @@ class Output(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    SPENT_FIELD_NUMBER: _builtins.int
     type_name: _builtins.str
     """Full name of the message."""
     data: _builtins.bytes
@@ -159,6 +160,10 @@ class Output(_message.Message):
     """SHA-256 of the bytes, 32 bytes; empty if inline."""
     size_bytes: _builtins.int
     """Length of the bytes, in bytes."""
+    @_builtins.property
+    def spent(self) -> Global___Spent:
+        """Where the time of the call went, if the bytes stand elsewhere and the domain said it."""
+
     def __init__(
         self,
         *,
@@ -166,11 +171,42 @@ class Output(_message.Message):
         data: _builtins.bytes = ...,
         digest: _builtins.bytes = ...,
         size_bytes: _builtins.int = ...,
+        spent: Global___Spent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spent", b"spent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "digest", b"digest", "size_bytes", b"size_bytes", "type_name", b"type_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "digest", b"digest", "size_bytes", b"size_bytes", "spent", b"spent", "type_name", b"type_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Output: _TypeAlias = Output  # noqa: Y015
+
+@_typing.final
+class Spent(_message.Message):
+    """Parts of the time of a call, as its domain told them, in microseconds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUED_US_FIELD_NUMBER: _builtins.int
+    LOADING_US_FIELD_NUMBER: _builtins.int
+    COMPUTING_US_FIELD_NUMBER: _builtins.int
+    queued_us: _builtins.int
+    """It waited."""
+    loading_us: _builtins.int
+    """A model was loaded."""
+    computing_us: _builtins.int
+    """It was computed."""
+    def __init__(
+        self,
+        *,
+        queued_us: _builtins.int = ...,
+        loading_us: _builtins.int = ...,
+        computing_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["computing_us", b"computing_us", "loading_us", b"loading_us", "queued_us", b"queued_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Spent: _TypeAlias = Spent  # noqa: Y015
