@@ -68,6 +68,8 @@ class BaseInstructor:
         self.domain = domain
         self.turns = Turns(domain.max_in_flight)
         """Counts the calls that are out."""
+        self.queued: set[str] = set()
+        """Step keys of the calls that wait for a turn."""
         self._domains, self._peers = domains, peers
         self._settings, self._telemetry = settings, telemetry
         self._peer = f"the {domain.name} domain"
@@ -120,7 +122,7 @@ class BaseInstructor:
         method = self._methods.get(operation.path) or self._open(operation)
         turns = self.turns
         if not turns.take():
-            await self._queue(deadline, max_queued)
+            await self._queue(deadline, max_queued, context.idempotency_key)
         started, code = time.monotonic(), 0
         try:
             timeout, metadata = self._timeout(deadline - started), outgoing_metadata(context)
@@ -149,7 +151,7 @@ class BaseInstructor:
         method = self._methods.get(operation.name) or self._open_direct(operation)
         turns = self.turns
         if not turns.take():
-            await self._queue(deadline, max_queued)
+            await self._queue(deadline, max_queued, context.idempotency_key)
         try:
             if deadline <= time.monotonic():
                 raise self._late()
@@ -236,11 +238,15 @@ class BaseInstructor:
         method = self._methods[operation.name] = self.domain.channel.direct(operation.path)
         return method
 
-    async def _queue(self, deadline: float, max_queued: float) -> None:
+    async def _queue(self, deadline: float, max_queued: float, key: str) -> None:
         """Waits for a turn. Raises CoordinatorError: STEP_QUEUED_TOO_LONG, DEADLINE_EXCEEDED."""
         left = deadline - time.monotonic()
-        if await self.turns.wait(min(left, max_queued)):
-            return
+        self.queued.add(key)
+        try:
+            if await self.turns.wait(min(left, max_queued)):
+                return
+        finally:
+            self.queued.discard(key)
         if left <= max_queued:
             raise self._late()
         raise CoordinatorError(

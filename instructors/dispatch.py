@@ -20,6 +20,7 @@ from coordinator.processing.v1.processing_pb2 import (
     SessionState,
 )
 
+from instructors.heartbeats import Heartbeats
 from instructors.messages import check_size
 from instructors.model import Pin
 from instructors.payloads import put_contents_in, take_contents_out
@@ -92,6 +93,7 @@ class Dispatch:
         self._trace = trace
         self._cache = cache or ResultCache()
         self._plans = Plans(instructors.domains)
+        self._heartbeats = Heartbeats(lambda domain, key: key in instructors[domain].queued)
 
     async def opened(self, session: SessionContext) -> None:
         """Pins the model of a session that is about to begin. Raises CoordinatorError: MODEL_NOT_FOUND."""
@@ -119,16 +121,23 @@ class Dispatch:
         return Resolution(items_total=len(self._items(run, step, call, scope)) if step.compiled.each else 0)
 
     async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Result:
-        """Makes the call once.
+        """Makes the call once, and reports at least each half second that it is out.
 
         Raises:
             CoordinatorError: what the domain answered; EXPRESSION_FAILED, FIELD_INVALID, STEP_QUEUED_TOO_LONG,
                 DEADLINE_EXCEEDED, PAYLOAD_TOO_LARGE, STORE_*.
         """
-        session = call.session
-        run = session.cache.get(Dispatch) or self._run(session)
+        run = call.session.cache.get(Dispatch) or self._run(call.session)
         assert isinstance(run, _Run)
         step = run.planned.steps[call.step]
+        self._heartbeats.begin(report, call.key, step.operation.domain)
+        try:
+            return await self._call(run, step, call, report)
+        finally:
+            self._heartbeats.end(report)
+
+    async def _call(self, run: _Run, step: PlannedStep, call: StepCall, report: Callable[[Progress], None]) -> Result:
+        session = call.session
         if run.results.large:
             self._release(run, call)
         deadline = monotonic() + (call.deadline_us - self._now_us()) / 1e6

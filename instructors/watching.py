@@ -103,14 +103,19 @@ def _draining() -> Unavailable:
 
 
 def _message(live: Live) -> pb.SessionProgress:
-    running = next((i for i, step in enumerate(live.state.steps) if step.state is StepState.RUNNING), -1)
+    running = _running(live)
     return pb.SessionProgress(
         fraction=live.fraction(),
         step_id=live.plan.steps[running].step_id if running >= 0 else "",
         in_flight_count=live.state.in_flight,
-        message=next((said.message for said in live.progress.values() if said.message), ""),
+        message=live.said(running),
     )
 
 
+def _running(live: Live) -> int:
+    """The first step that runs; -1 if none does."""
+    return next((i for i, step in enumerate(live.state.steps) if step.state is StepState.RUNNING), -1)
+
+
 def _progress(live: Live) -> str:
-    return f"{live.fraction():.4f} {live.state.in_flight}"
+    return f"{live.fraction():.4f} {live.state.in_flight} {live.said(_running(live))}"

@@ -118,6 +118,11 @@ class Live:
         for watcher in tuple(self.watchers):
             watcher()
 
+    def said(self, index: int) -> str:
+        """What a call of that step says of itself while it is out; empty if nothing."""
+        out = (self.progress.get((step, item)) for step, item, _ in self.tasks if step == index)
+        return next((progress.message for progress in out if progress is not None and progress.message), "")
+
     def fraction(self) -> float:
         """Share that is done, 0 to 1: steps and items that ended, and what running calls say of themselves."""
         steps = self.state.steps

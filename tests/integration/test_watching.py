@@ -62,6 +62,23 @@ async def test_progress_grows(slow):
     assert {progress.in_flight_count for progress in told} <= {0, 1}
 
 
+async def test_a_step_that_lasts_gives_signs_of_life(slow):
+    """A watcher hears again and again that its call is out, and for how long, though nothing happens."""
+    await slow.execute("endless", session_id="s", background=True)
+    told = []
+    call = slow.watch("s")
+    async for update in call:
+        if update.session_progress.message:
+            told.append((update.session_progress.step_id, update.session_progress.message))
+        if len(told) == 2:
+            break
+    call.cancel()
+
+    assert {step_id for step_id, _ in told} == {"say"}
+    assert all(message.startswith("is out, for ") for _, message in told)
+    assert told[0] != told[1]
+
+
 async def test_many_watchers_of_a_session_see_all_of_it(slow):
     """Whenever they began, and although some of them leave: they share what is read, not where they are."""
     await slow.execute("slow", session_id="s", background=True)
