@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile("untimed", deadline=None)  # no test fails because the machine is busy
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
