@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coordinator.error.v1.error_pb2 import ErrorReason, Failure
+from coordinator.processing.v1.processing_pb2 import Session
 
 from processing_service.engine.records import Fault
 from processing_service.wire.errors import Code, CoordinatorError, internal, reason_name_of, to_failure
@@ -32,6 +33,11 @@ def failure_of(fault: Fault) -> Failure:
     if fault.cause is not None:
         failure.cause.CopyFrom(failure_of(fault.cause))
     return failure
+
+
+def result_of(fault: Fault) -> bytes:
+    """What a session that failed leaves: a serialised processing.v1.Session that says why."""
+    return Session(failure=failure_of(fault)).SerializeToString()
 
 
 def fault_from(failure: Failure) -> Fault:

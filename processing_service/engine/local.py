@@ -16,38 +16,28 @@ from typing import Final as Constant
 from typing import NamedTuple, Protocol
 
 from coordinator.error.v1.error_pb2 import ErrorReason
-from coordinator.processing.v1.processing_pb2 import Session
 
-from processing_service.engine.base import SessionContext, StepCall, StepRunner
+from processing_service.engine.base import SessionContext, StepRunner
 from processing_service.engine.decide import LEGAL, decide, next_due
 from processing_service.engine.events import (
     Cancel,
     Command,
-    Conclude,
-    Concluded,
-    Ended,
     Event,
-    Failed,
     Recovered,
-    Resolve,
-    Resolved,
-    Run,
     Started,
-    Succeeded,
     Wake,
 )
-from processing_service.engine.faults import failure_of, fault_of
+from processing_service.engine.faults import fault_of, result_of
 from processing_service.engine.ledger import Ledger
-from processing_service.engine.live import Final, Flight, Live
+from processing_service.engine.live import Final, Live
 from processing_service.engine.observer import Observer
-from processing_service.engine.records import Durability, Kind, Outcome, Plan, Record, SessionState, StepState, step_key
+from processing_service.engine.records import Durability, Kind, Plan, Record, SessionState
 from processing_service.engine.state import State, initial, restore
 from processing_service.engine.store.base import ArtifactStore, Opened, SessionRow, SessionStart, SessionStore
-from processing_service.wire.errors import Code, CoordinatorError, Unavailable, Unreached
+from processing_service.engine.worker import Job, Worker
+from processing_service.wire.errors import Code, CoordinatorError, Unavailable
 
 log = logging.getLogger(__name__)
-
-Job = Resolve | Run | Conclude
 
 TICK_S: Constant = 0.05
 """How often time-outs, retries and callers that wait are looked at, in seconds."""
@@ -109,8 +99,9 @@ class LocalEngine:
         observer: Observer,
         on_end: SessionEnd,
     ) -> None:
-        self._store, self._runner, self._revive = store, runner, revive
+        self._store, self._revive = store, revive
         self._now_us, self._observer, self._on_end = now_us, observer, on_end
+        self._worker = Worker(runner, now_us, observer, self.limits.widest_foreach)
         self._ledger = Ledger(store, artifacts)
         self._lives: dict[str, Live] = {}
         self._opening: dict[str, asyncio.Future[Opened]] = {}
@@ -265,7 +256,7 @@ class LocalEngine:
             ended_us=now,
             fault=fault,
         )
-        self._store.commit(row.number, state, [record], result=_failure_result(state))
+        self._store.commit(row.number, state, [record], result=result_of(fault))
 
     async def deliver(self, session_id: str, tenant: str, command: Command) -> State:
         """Gives a command to a session, live or ended; its record is durable on return.
@@ -324,7 +315,7 @@ class LocalEngine:
         jobs: list[Job] = []
         for action in actions:
             if type(action) is Cancel:
-                self._cancel(live, action)
+                self._worker.cancel(live, action)
             else:
                 jobs.append(action)  # type: ignore[arg-type]  # all others are jobs
         return jobs
@@ -333,7 +324,7 @@ class LocalEngine:
         state = live.state
         ended = records[-1].kind is Kind.SESSION_ENDED
         if ended and state.fault is not None:
-            live.result = _failure_result(state)
+            live.result = result_of(state.fault)
         if not live.number:
             if ended:
                 self._end(live, None)
@@ -368,7 +359,7 @@ class LocalEngine:
         """Carries out a job and what follows from it, as long as something does."""
         live.turn_started, task = self._loop.time(), _current_task()
         while True:
-            event = await self._carry_out(live, job, task)
+            event = await self._worker.carry_out(live, job, task)
             jobs = self.feed(live, event)
             if not jobs:
                 return
@@ -378,73 +369,6 @@ class LocalEngine:
             if self._loop.time() - live.turn_started > _TURN_S:
                 await asyncio.sleep(0)
                 live.turn_started = self._loop.time()
-
-    async def _carry_out(self, live: Live, job: Job, task: asyncio.Task[None]) -> Event:
-        if type(job) is Run:
-            return await self._call(live, job, task)
-        if type(job) is Resolve:
-            return await self._resolve(live, job)
-        return await self._conclude(live)
-
-    async def _call(self, live: Live, job: Run, task: asyncio.Task[None]) -> Event:
-        step, item, attempt, deadline_us = job
-        flight: Flight = (step, item, attempt)
-        key = step_key(live.state.session_id, live.plan.steps[step].step_id, item, attempt)
-        call = StepCall(live.context, step, item, attempt, key, deadline_us, live.state.steps)
-        live.tasks[flight] = task
-        started = self._loop.time()
-        try:
-            output, times = await self._runner.run(call, partial(live.report, step, item))
-        except asyncio.CancelledError:
-            if flight not in live.cancelled:
-                raise
-            self._observer.step_ended(call, StepState.CANCELLED, self._loop.time() - started)
-            return Ended(self._now_us(), step, item, attempt, Outcome.ACKNOWLEDGED)
-        except Exception as error:
-            _log_unexpected(error, key)
-            fault = fault_of(error, key, attempt)
-            self._observer.step_ended(call, StepState.FAILED, self._loop.time() - started, fault=fault)
-            return Failed(self._now_us(), step, item, attempt, fault, isinstance(error, Unreached))
-        else:
-            self._observer.step_ended(call, StepState.SUCCEEDED, self._loop.time() - started, times)
-            return Succeeded(self._now_us(), step, item, attempt, output)
-        finally:
-            del live.tasks[flight]
-            if flight in live.cancelled:
-                live.cancelled.discard(flight)
-                task.uncancel()
-
-    async def _resolve(self, live: Live, job: Resolve) -> Event:
-        try:
-            skipped, total = await self._runner.resolve(_evaluation(live, job.step))
-            self._check_width(total)
-        except Exception as error:
-            _log_unexpected(error, live.state.session_id)
-            return Failed(self._now_us(), job.step, -1, 0, fault_of(error))
-        return Resolved(self._now_us(), job.step, skipped, total)
-
-    def _check_width(self, total: int) -> None:
-        if total > self.limits.widest_foreach:
-            raise CoordinatorError(
-                Code.RESOURCE_EXHAUSTED,
-                ErrorReason.ERROR_REASON_PAYLOAD_TOO_LARGE,
-                f"a foreach over {total} items; at most {self.limits.widest_foreach}: use a batch",
-            )
-
-    async def _conclude(self, live: Live) -> Event:
-        try:
-            live.result = await self._runner.conclude(_evaluation(live, -1))
-        except Exception as error:
-            _log_unexpected(error, live.state.session_id)
-            return Concluded(self._now_us(), fault_of(error))
-        return Concluded(self._now_us())
-
-    def _cancel(self, live: Live, action: Cancel) -> None:
-        flight: Flight = (action.step, action.item, action.attempt)
-        task = live.tasks.get(flight)
-        if task is not None and flight not in live.cancelled:
-            live.cancelled.add(flight)
-            task.cancel()
 
     async def run(self) -> None:
         """Looks after time-outs, retries and waiting callers until it is cancelled."""
@@ -486,16 +410,6 @@ def illegal(session_id: str, state: SessionState, command: Command) -> Coordinat
     )
 
 
-def _evaluation(live: Live, step: int) -> StepCall:
-    """A call for something that is only evaluated."""
-    return StepCall(live.context, step, -1, 0, live.state.session_id, live.state.deadline_us, live.state.steps)
-
-
-def _failure_result(state: State) -> bytes:
-    assert state.fault is not None
-    return Session(failure=failure_of(state.fault)).SerializeToString()
-
-
 def _note_refusal(live: Live, durable: asyncio.Future[Opened]) -> None:
     live.refused = durable.exception()
 
@@ -504,8 +418,3 @@ def _current_task() -> asyncio.Task[None]:
     task = asyncio.current_task()
     assert task is not None
     return task
-
-
-def _log_unexpected(error: Exception, where: str) -> None:
-    if not isinstance(error, CoordinatorError):
-        log.error("unexpected error in %s", where, exc_info=error)

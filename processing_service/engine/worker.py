@@ -1,0 +1,132 @@
+"""Carries out what `decide` asks for: a job goes in, the event that came of it comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+
+from processing_service.engine.base import StepCall, StepRunner
+from processing_service.engine.events import (
+    Cancel,
+    Conclude,
+    Concluded,
+    Ended,
+    Event,
+    Failed,
+    Resolve,
+    Resolved,
+    Run,
+    Succeeded,
+)
+from processing_service.engine.faults import fault_of
+from processing_service.engine.live import Flight, Live
+from processing_service.engine.observer import Observer
+from processing_service.engine.records import Outcome, StepState, step_key
+from processing_service.wire.errors import Code, CoordinatorError, Unreached
+
+log = logging.getLogger(__name__)
+
+Job = Resolve | Run | Conclude
+
+
+class Worker:
+    """Makes the calls of live sessions, and has evaluated what is only evaluated.
+
+    Args:
+        runner: makes a call once.
+        now_us: microseconds since the Unix epoch.
+        observer: tells telemetry what came of each call.
+        widest_foreach: items of a foreach step, at most.
+    """
+
+    def __init__(self, runner: StepRunner, now_us: Callable[[], int], observer: Observer, widest_foreach: int) -> None:
+        self._runner, self._now_us, self._observer = runner, now_us, observer
+        self._widest_foreach = widest_foreach
+        self._time = asyncio.get_running_loop().time
+
+    async def carry_out(self, live: Live, job: Job, task: asyncio.Task[None]) -> Event:
+        """Does it, in the caller's task; never raises what a call raised.
+
+        Args:
+            task: the caller's own, which a cancelled call is cancelled in.
+        """
+        if type(job) is Run:
+            return await self._call(live, job, task)
+        if type(job) is Resolve:
+            return await self._resolve(live, job)
+        return await self._conclude(live)
+
+    async def _call(self, live: Live, job: Run, task: asyncio.Task[None]) -> Event:
+        step, item, attempt, deadline_us = job
+        flight: Flight = (step, item, attempt)
+        key = step_key(live.state.session_id, live.plan.steps[step].step_id, item, attempt)
+        call = StepCall(live.context, step, item, attempt, key, deadline_us, live.state.steps)
+        live.tasks[flight] = task
+        started = self._time()
+        try:
+            output, times = await self._runner.run(call, partial(live.report, step, item))
+        except asyncio.CancelledError:
+            if flight not in live.cancelled:
+                raise
+            self._observer.step_ended(call, StepState.CANCELLED, self._time() - started)
+            return Ended(self._now_us(), step, item, attempt, Outcome.ACKNOWLEDGED)
+        except Exception as error:
+            _log_unexpected(error, key)
+            fault = fault_of(error, key, attempt)
+            self._observer.step_ended(call, StepState.FAILED, self._time() - started, fault=fault)
+            return Failed(self._now_us(), step, item, attempt, fault, isinstance(error, Unreached))
+        else:
+            self._observer.step_ended(call, StepState.SUCCEEDED, self._time() - started, times)
+            return Succeeded(self._now_us(), step, item, attempt, output)
+        finally:
+            del live.tasks[flight]
+            if flight in live.cancelled:
+                live.cancelled.discard(flight)
+                task.uncancel()
+
+    async def _resolve(self, live: Live, job: Resolve) -> Event:
+        try:
+            skipped, total = await self._runner.resolve(_evaluation(live, job.step))
+            self._check_width(total)
+        except Exception as error:
+            _log_unexpected(error, live.state.session_id)
+            return Failed(self._now_us(), job.step, -1, 0, fault_of(error))
+        return Resolved(self._now_us(), job.step, skipped, total)
+
+    def _check_width(self, total: int) -> None:
+        if total > self._widest_foreach:
+            raise CoordinatorError(
+                Code.RESOURCE_EXHAUSTED,
+                ErrorReason.ERROR_REASON_PAYLOAD_TOO_LARGE,
+                f"a foreach over {total} items; at most {self._widest_foreach}: use a batch",
+            )
+
+    async def _conclude(self, live: Live) -> Event:
+        try:
+            live.result = await self._runner.conclude(_evaluation(live, -1))
+        except Exception as error:
+            _log_unexpected(error, live.state.session_id)
+            return Concluded(self._now_us(), fault_of(error))
+        return Concluded(self._now_us())
+
+    def cancel(self, live: Live, action: Cancel) -> None:
+        """Cancels a call, once; what comes of it is an event as any other."""
+        flight: Flight = (action.step, action.item, action.attempt)
+        task = live.tasks.get(flight)
+        if task is not None and flight not in live.cancelled:
+            live.cancelled.add(flight)
+            task.cancel()
+
+
+def _evaluation(live: Live, step: int) -> StepCall:
+    """A call for something that is only evaluated."""
+    return StepCall(live.context, step, -1, 0, live.state.session_id, live.state.deadline_us, live.state.steps)
+
+
+def _log_unexpected(error: Exception, where: str) -> None:
+    if not isinstance(error, CoordinatorError):
+        log.error("unexpected error in %s", where, exc_info=error)
