@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -14,8 +14,8 @@ from instructors.views import event_of, row_view, session_of, steps_of
 from processing_service.engine.base import Engine
 from processing_service.engine.definitions import Definition
 from processing_service.engine.managers.sessions import MAX_LABELS, SessionManager
-from processing_service.engine.records import Plan, Record, SessionState
-from processing_service.engine.state import State, initial, restore
+from processing_service.engine.records import SessionState
+from processing_service.engine.recovery import restored
 from processing_service.engine.store.base import ArtifactStore, SessionFilter, SessionRow, SessionStore
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import Code, CoordinatorError, invalid
@@ -137,12 +137,6 @@ class SessionReader:
 
 def _step_ids(definition: Definition) -> Mapping[int, str]:
     return {index: step.step_id for index, step in enumerate(definition.plan.steps)}
-
-
-def restored(row: SessionRow, plan: Plan, records: Iterable[Record]) -> State:
-    """The state that a history tells."""
-    start = row.start
-    return restore(plan, initial(start.session_id, plan, start.created_us, start.budget_us), records)
 
 
 def check_sequence(after: int, last: int) -> None:

@@ -30,7 +30,7 @@ _RETRY_S: Final = 1.0
 """How long after a result could not be stored it is tried again, in seconds."""
 
 
-class Turn(NamedTuple):
+class Entry(NamedTuple):
     """Records that wait for a large result before them, or in them."""
 
     state: State
@@ -52,16 +52,16 @@ class Ledger:
         self, live: Live, records: Sequence[Record], *, result: bytes = b"", wait: bool = False
     ) -> asyncio.Future[None] | None:
         """Enqueues records of a session that is stored; with `wait`, a future that is done when they are durable."""
-        behind: deque[Turn] | None = live.behind
+        behind: deque[Entry] | None = live.behind
         if behind is None and not _has_large(records):
             holds = _artifacts_of(result) if result else ()
             return self._store.commit(live.number, live.state, records, result=result, holds=holds, wait=wait)
         durable: asyncio.Future[None] | None = self._loop.create_future() if wait else None
-        turn = Turn(live.state, records, result, durable)
+        entry = Entry(live.state, records, result, durable)
         if behind is not None:
-            behind.append(turn)
+            behind.append(entry)
         else:
-            live.behind = deque([turn])
+            live.behind = deque([entry])
             task = self._loop.create_task(self._catch_up(live, live.behind))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -72,21 +72,21 @@ class Ledger:
         self._closing = True
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _catch_up(self, live: Live, behind: deque[Turn]) -> None:
+    async def _catch_up(self, live: Live, behind: deque[Entry]) -> None:
         while behind:
-            turn = behind[0]
-            records = [await self._slim(live, record) for record in turn.records]
-            durable = self._commit(live, turn._replace(records=records), turn.durable is not None)
-            if durable is not None and turn.durable is not None:
-                durable.add_done_callback(partial(_pass_on, turn.durable))
+            entry = behind[0]
+            records = [await self._slim(live, record) for record in entry.records]
+            durable = self._commit(live, entry._replace(records=records), entry.durable is not None)
+            if durable is not None and entry.durable is not None:
+                durable.add_done_callback(partial(_pass_on, entry.durable))
             behind.popleft()
         live.behind = None
 
-    def _commit(self, live: Live, turn: Turn, wait: bool) -> asyncio.Future[None] | None:
-        holds = [record.output.digest for record in turn.records if record.output is not None and record.output.digest]
-        if turn.result:
-            holds += _artifacts_of(turn.result)
-        return self._store.commit(live.number, turn.state, turn.records, result=turn.result, holds=holds, wait=wait)
+    def _commit(self, live: Live, entry: Entry, wait: bool) -> asyncio.Future[None] | None:
+        holds = [record.output.digest for record in entry.records if record.output is not None and record.output.digest]
+        if entry.result:
+            holds += _artifacts_of(entry.result)
+        return self._store.commit(live.number, entry.state, entry.records, result=entry.result, holds=holds, wait=wait)
 
     async def _slim(self, live: Live, record: Record) -> Record:
         """The record with its result by reference, if it is large; the live state has it so, too."""

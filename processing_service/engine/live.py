@@ -12,13 +12,13 @@ from processing_service.engine.records import Durability, Plan, SessionState
 from processing_service.engine.state import State
 
 if TYPE_CHECKING:
-    from processing_service.engine.ledger import Turn
+    from processing_service.engine.ledger import Entry
 
 Flight = tuple[int, int, int]
 """Step, item, attempt of a call that is out."""
 
 
-class Final(NamedTuple):
+class End(NamedTuple):
     """How an attempt ended, once that is durable."""
 
     state: State
@@ -58,14 +58,14 @@ class Live:
 
     def __init__(self, context: SessionContext, plan: Plan, state: State, durability: Durability) -> None:
         self.context, self.plan, self.state, self.durability = context, plan, state, durability
-        self.behind: deque[Turn] | None = None
+        self.behind: deque[Entry] | None = None
         """Records that wait for a large result to be stored; the ledger's own."""
         self.number = 0
         """The store's number; 0 = not stored."""
         self.due_us = state.deadline_us
         """When it wants to be woken."""
         self.result = b""
-        self.final: Final | None = None
+        self.final: End | None = None
         self.error: BaseException | None = None
         """Why its end could not be stored."""
         self.refused: BaseException | None = None
@@ -83,7 +83,7 @@ class Live:
         """True once its end is durable, or could not be made so."""
         return self.final is not None or self.error is not None
 
-    def end(self, final: Final | None, error: BaseException | None) -> None:
+    def end(self, final: End | None, error: BaseException | None) -> None:
         """Its end is durable, or cannot be made so."""
         self.final, self.error = final, error
         self.wake_waiters()
@@ -98,7 +98,7 @@ class Live:
             if not waiter.future.done():
                 waiter.future.set_result(None)
 
-    async def wait(self, until_us: int) -> Final | None:
+    async def wait(self, until_us: int) -> End | None:
         """Returns when its end is durable, or at that time with None.
 
         Raises:

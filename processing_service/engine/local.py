@@ -1,4 +1,4 @@
-"""The engine of one process: delivers events to `decide` and carries out what it says.
+"""The engine of one process: delivers events to `decide`, and has done what it says.
 
 One task a session: a step that runs alone runs in it, parallel ones get a task each, and the last of them to end goes
 on with what follows. Two commits are waited for: the start, before the first call goes out, and the end, before anybody
@@ -8,46 +8,36 @@ is told. docs/design/engine.md has the figures behind this shape.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final as Constant
-from typing import NamedTuple, Protocol
+from typing import Final, Protocol
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 
 from processing_service.engine.base import SessionContext, StepRunner
 from processing_service.engine.decide import LEGAL, decide, next_due
-from processing_service.engine.events import (
-    Cancel,
-    Command,
-    Event,
-    Recovered,
-    Started,
-    Wake,
-)
-from processing_service.engine.faults import fault_of, result_of
+from processing_service.engine.events import Cancel, Command, Event, Started, Wake
+from processing_service.engine.faults import result_of
 from processing_service.engine.ledger import Ledger
-from processing_service.engine.live import Final, Live
+from processing_service.engine.live import End, Live
 from processing_service.engine.observer import Observer
 from processing_service.engine.records import Durability, Kind, Plan, Record, SessionState
-from processing_service.engine.state import State, initial, restore
-from processing_service.engine.store.base import ArtifactStore, Opened, SessionRow, SessionStart, SessionStore
+from processing_service.engine.recovery import Recovery, Revive
+from processing_service.engine.state import State, initial
+from processing_service.engine.store.base import ArtifactStore, Opened, SessionStart, SessionStore
 from processing_service.engine.worker import Job, Worker
 from processing_service.wire.errors import Code, CoordinatorError, Unavailable
 
-log = logging.getLogger(__name__)
-
-TICK_S: Constant = 0.05
+TICK_S: Final = 0.05
 """How often time-outs, retries and callers that wait are looked at, in seconds."""
-_TURN_S: Constant = 0.002
+_TURN_S: Final = 0.002
 """How long a chain of calls that never suspend may hold the event loop, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """What the engine promises; read by the behaviour suite and the docs."""
+    """What the engine promises; the width of a foreach is refused above its limit."""
 
     event_lag_s: float = 0.1
     """Longest time from a result to its record, in seconds."""
@@ -57,14 +47,6 @@ class EngineLimits:
     """Items of a foreach step, at most."""
     recovery_s: float = 2.0
     """From the start of the process to the first call of the last open session, in seconds, with 1,000 open."""
-
-
-class Stranded(NamedTuple):
-    """An open session that cannot go on: a domain that it uses has not described itself since the start."""
-
-    row: SessionRow
-    records: Sequence[Record]
-    error: Unavailable
 
 
 class SessionEnd(Protocol):
@@ -94,12 +76,12 @@ class LocalEngine:
         store: SessionStore,
         artifacts: ArtifactStore,
         runner: StepRunner,
-        revive: Callable[[SessionRow], tuple[SessionContext, Plan]],
+        revive: Revive,
         now_us: Callable[[], int],
         observer: Observer,
         on_end: SessionEnd,
     ) -> None:
-        self._store, self._revive = store, revive
+        self._store = store
         self._now_us, self._observer, self._on_end = now_us, observer, on_end
         self._worker = Worker(runner, now_us, observer, self.limits.widest_foreach)
         self._ledger = Ledger(store, artifacts)
@@ -108,7 +90,7 @@ class LocalEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._draining = self._letting_go = False
-        self._stranded: list[Stranded] = []
+        self._recovery = Recovery(store, revive, now_us, self._begin)
 
     def live(self, session_id: str) -> Live | None:
         """The session, if it runs in this process."""
@@ -201,62 +183,12 @@ class LocalEngine:
 
     async def recover(self) -> int:
         """Takes up every session that had not ended when the process before this one did; how many."""
-        unfinished = await self._store.unfinished()
-        for row, records in unfinished:
-            self._recover(row, records)
-        return len(unfinished)
-
-    def _recover(self, row: SessionRow, records: Sequence[Record]) -> None:
-        try:
-            context, plan = self._revive(row)
-        except Unavailable as error:
-            self._stranded.append(Stranded(row, records, error))
-        except CoordinatorError as error:
-            self._abandon(row, error)
-        else:
-            self._take_up(row, records, context, plan)
+        return await self._recovery.recover()
 
     def take_up_stranded(self) -> None:
         """Tries again to take up the sessions whose operations were not known when the process started."""
-        if self._letting_go:
-            return
-        stranded, self._stranded = self._stranded, []
-        for row, records, _ in stranded:
-            self._recover(row, records)
-
-    def _end_stranded(self, now_us: int) -> None:
-        """Ends those whose budget is used up."""
-        late = [each for each in self._stranded if 0 < each.row.deadline_us <= now_us]
-        self._stranded = [each for each in self._stranded if each not in late]
-        for row, _, error in late:
-            self._abandon(row, error)
-
-    def _take_up(self, row: SessionRow, records: Sequence[Record], context: SessionContext, plan: Plan) -> Live:
-        start = row.start
-        state = restore(plan, initial(start.session_id, plan, start.created_us, start.budget_us), records)
-        state.recoveries = max(state.recoveries, row.recoveries - 1)
-        live = Live(context, plan, state, Durability(start.durability))
-        live.number = row.number
-        self._begin(live, Recovered(self._now_us()))
-        return live
-
-    def _abandon(self, row: SessionRow, error: CoordinatorError) -> None:
-        """Ends a session whose definition this version cannot run any more."""
-        fault, now = fault_of(error), self._now_us()
-        record = Record(row.last_sequence + 1, now, Kind.SESSION_ENDED, row.attempt, SessionState.FAILED, fault=fault)
-        state = State(
-            row.start.session_id,
-            [],
-            row.deadline_us,
-            row.budget_us,
-            SessionState.FAILED,
-            record.sequence,
-            row.attempt,
-            started_us=row.started_us,
-            ended_us=now,
-            fault=fault,
-        )
-        self._store.commit(row.number, state, [record], result=result_of(fault))
+        if not self._letting_go:
+            self._recovery.retry_stranded()
 
     async def deliver(self, session_id: str, tenant: str, command: Command) -> State:
         """Gives a command to a session, live or ended; its record is durable on return.
@@ -266,7 +198,7 @@ class LocalEngine:
         """
         live = await self._reach(session_id, tenant, command)
         if live.state.state not in LEGAL[command.action]:
-            raise illegal(session_id, live.state.state, command)
+            raise _illegal(session_id, live.state.state, command)
         self._lives[session_id] = live
         jobs = self.feed(live, command)
         state, durable = live.state, self._ledger.write(live, (), wait=True)
@@ -287,15 +219,11 @@ class LocalEngine:
             return live
         row, records = await self._store.load(session_id, tenant)
         if row.state not in LEGAL[command.action]:
-            raise illegal(session_id, row.state, command)
+            raise _illegal(session_id, row.state, command)
         live = self._lives.get(session_id)
         if live is not None and not live.over:  # somebody else took it up meanwhile
             return live
-        context, plan = self._revive(row)
-        state = restore(plan, initial(session_id, plan, row.start.created_us, row.start.budget_us), records)
-        live = Live(context, plan, state, Durability(row.start.durability))
-        live.number = row.number
-        return live
+        return self._recovery.live_of(row, records)
 
     def post(self, live: Live, command: Command) -> None:
         """Gives a command to a live session, without waiting for anything; one that is not legal is refused there.
@@ -340,7 +268,7 @@ class LocalEngine:
         if not live.state.state.terminal:  # a RETRY came first
             return
         self._lives.pop(live.state.session_id, None)
-        live.end(Final(live.state, live.result) if error is None else None, error)
+        live.end(End(live.state, live.result) if error is None else None, error)
         self._observer.session_ended(live)
         cleanup = self._on_end(live.context)
         if cleanup is not None:
@@ -383,8 +311,7 @@ class LocalEngine:
             self._spawn_all(live, self.feed(live, Wake(now)))
         for live in [live for live in self._lives.values() if live.waiters]:
             live.wake_waiters(now)
-        if self._stranded:
-            self._end_stranded(now)
+        self._recovery.end_stranded(now)
 
     async def drain(self, grace_s: float) -> None:
         """Takes no new session, waits for the running ones, then lets go: the store has them for the next start."""
@@ -399,7 +326,7 @@ class LocalEngine:
         await self._ledger.flush()
 
 
-def illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:
+def _illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:
     """FAILED_PRECONDITION that names the state and what would be legal in it."""
     legal = ", ".join(action.name for action, states in LEGAL.items() if state in states) or "nothing"
     return CoordinatorError(
