@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from coordinator.error.v1.error_pb2 import ErrorReason
+
 from processing_service.engine.store.base import RequestNote
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
-from processing_service.engine.store.sqlite.sessions import request_id_reused
+from processing_service.wire.errors import Code, CoordinatorError
 
 KEPT_US: Final = 24 * 3600 * 1_000_000
 """How long a request_id is known, in microseconds."""
@@ -50,3 +52,14 @@ def write_note(connection: sqlite3.Connection, note: RequestNote | None) -> None
         connection.execute(SQL["insert_request"], note)
     elif first[0] != note.digest:
         raise request_id_reused(note.request_id, first[0], note.digest)
+
+
+def request_id_reused(request_id: str, first: bytes, now: bytes) -> CoordinatorError:
+    """ALREADY_EXISTS for a request_id that came with other content before; both digests are SHA-256."""
+    return CoordinatorError(
+        Code.ALREADY_EXISTS,
+        ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
+        f"request_id {request_id!r} was used with other content (then {first.hex()[:12]}, now {now.hex()[:12]}); "
+        "use a new one for a new request",
+        metadata={"request_id": request_id, "first_digest": first.hex(), "digest": now.hex()},
+    )
