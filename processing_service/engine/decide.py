@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from processing_service.engine import outage, retry
+from processing_service.engine.commands import obey
 from processing_service.engine.events import (
     Act,
     Cancel,
@@ -27,7 +28,6 @@ from processing_service.engine.events import (
 )
 from processing_service.engine.reasons import Code, Reason
 from processing_service.engine.records import (
-    Action,
     Fault,
     Kind,
     Outcome,
@@ -52,16 +52,6 @@ class Decision(NamedTuple):
     state: State
     actions: list[Act]
     records: list[Record]
-
-
-LEGAL: Final[dict[Action, frozenset[SessionState]]] = {
-    Action.PAUSE: frozenset({SessionState.PENDING, SessionState.RUNNING}),
-    Action.RESUME: frozenset({SessionState.PAUSING, SessionState.PAUSED}),
-    Action.CANCEL: frozenset(state for state in SessionState if state < SessionState.CANCELLING),
-    Action.TERMINATE: frozenset(state for state in SessionState if not state.terminal),
-    Action.RETRY: frozenset(state for state in SessionState if state > SessionState.SUCCEEDED),
-}
-"""In which states a client may ask for what."""
 
 
 def decide(plan: Plan, state: State, event: Event) -> Decision:
@@ -283,54 +273,6 @@ def _start_due(turn: Turn) -> None:
             turn.call(index, -1, step.attempt + 1)
 
 
-def _command(turn: Turn, event: Command) -> None:
-    state = turn.state
-    facts: dict[str, Any] = {
-        "action": event.action,
-        "request_id": event.request_id,
-        "actor": event.actor,
-        "elapsed_us": max(0, event.at - event.accepted_at),
-    }
-    if state.state not in LEGAL[event.action]:
-        turn.note(Kind.COMMAND_REFUSED, message=event.comment, **facts)
-        return
-    _BY_ACTION[event.action](turn, event, facts | {"message": event.comment})
-
-
-def _pause(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
-    turn.note(Kind.COMMAND_APPLIED, SessionState.PAUSING, **facts)
-    turn.settle()
-
-
-def _resume(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
-    turn.note(Kind.COMMAND_APPLIED, SessionState.RUNNING, **facts)
-    turn.launch()
-
-
-def _cancel(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
-    turn.note(Kind.COMMAND_APPLIED, SessionState.CANCELLING, **facts)
-    for index, step in enumerate(turn.state.steps):
-        turn.actions.extend(Cancel(index, item, attempt) for item, attempt in flights(step))
-    turn.settle()
-
-
-def _terminate(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
-    turn.note(Kind.COMMAND_APPLIED, **facts)
-    turn.finish(SessionState.TERMINATED, Fault(Code.CANCELLED, Reason.TERMINATED, "the session was terminated"))
-
-
-def _retry(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
-    budget = event.timeout_us or turn.state.budget_us
-    turn.note(
-        Kind.COMMAND_APPLIED,
-        SessionState.RUNNING,
-        session_attempt=turn.state.attempt + 1,
-        delay_us=budget,
-        **facts,
-    )
-    turn.launch()
-
-
 _BY_EVENT: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Started: _started,
     Resolved: _resolved,
@@ -340,12 +282,5 @@ _BY_EVENT: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Concluded: _concluded,
     Recovered: _recovered,
     Wake: _wake,
-    Command: _command,
-}
-_BY_ACTION: Final[dict[Action, Callable[[Turn, Command, dict[str, Any]], None]]] = {
-    Action.PAUSE: _pause,
-    Action.RESUME: _resume,
-    Action.CANCEL: _cancel,
-    Action.TERMINATE: _terminate,
-    Action.RETRY: _retry,
+    Command: obey,
 }

@@ -16,7 +16,8 @@ from typing import Final, Protocol
 from coordinator.error.v1.error_pb2 import ErrorReason
 
 from processing_service.engine.base import SessionContext, StepRunner
-from processing_service.engine.decide import LEGAL, decide, next_due
+from processing_service.engine.commands import LEGAL
+from processing_service.engine.decide import decide, next_due
 from processing_service.engine.events import Cancel, Command, Event, Started, Wake
 from processing_service.engine.faults import result_of
 from processing_service.engine.ledger import Ledger
@@ -198,7 +199,7 @@ class LocalEngine:
         """
         live = await self._reach(session_id, tenant, command)
         if live.state.state not in LEGAL[command.action]:
-            raise _illegal(session_id, live.state.state, command)
+            raise illegal(session_id, live.state.state, command)
         self._lives[session_id] = live
         jobs = self.feed(live, command)
         state, durable = live.state, self._ledger.write(live, (), wait=True)
@@ -219,7 +220,7 @@ class LocalEngine:
             return live
         row, records = await self._store.load(session_id, tenant)
         if row.state not in LEGAL[command.action]:
-            raise _illegal(session_id, row.state, command)
+            raise illegal(session_id, row.state, command)
         live = self._lives.get(session_id)
         if live is not None and not live.over:  # somebody else took it up meanwhile
             return live
@@ -326,7 +327,7 @@ class LocalEngine:
         await self._ledger.flush()
 
 
-def _illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:
+def illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:
     """FAILED_PRECONDITION that names the state and what would be legal in it."""
     legal = ", ".join(action.name for action, states in LEGAL.items() if state in states) or "nothing"
     return CoordinatorError(
