@@ -73,10 +73,9 @@ class ArtifactInstructor:
             async for chunk in chunks:
                 expected = expected or chunk.artifact
                 size += len(chunk.data)
-                if (
-                    size <= self._max_bytes
-                ):  # the rest is read and dropped: a refusal while the client sends may not reach it
+                if size <= self._max_bytes:
                     await content.write(chunk.data)
+                # else it is read and dropped: a refusal while the client sends may not reach it
             if size > self._max_bytes:
                 raise _too_large(self._max_bytes)
             if expected is None:

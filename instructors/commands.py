@@ -12,9 +12,10 @@ from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from google.protobuf.message import Message
 
 from instructors.domains import COMMAND, Operation
-from instructors.messages import OnLegacy, build, ignore_legacy, split
+from instructors.messages import build, split
 from instructors.payloads import put_content_in, take_contents_out
 from instructors.registry import Instructors
+from processing_service.engine.definitions.template_context import OnLegacy, ignore_legacy
 from processing_service.engine.store.base import ArtifactStore
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import Code, CoordinatorError, invalid

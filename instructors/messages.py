@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,23 +15,18 @@ from google.protobuf.struct_pb2 import Struct
 
 from instructors.field_paths import entry, is_leaf, is_map, put
 from processing_service.engine.definitions.faults import Faults
-from processing_service.engine.definitions.template_context import TemplateContext
+from processing_service.engine.definitions.template_context import OnLegacy, TemplateContext, ignore_legacy
 from processing_service.engine.definitions.template_reader import TemplateReader
-from processing_service.wire.errors import Code, CoordinatorError, Violation
+from processing_service.wire.errors import Code, CoordinatorError, invalid_all
 from processing_service.wire.naming import resolve_keys
 
 Leaf = bytes | Message
-OnLegacy = Callable[[str, str], None]
 
 STRUCT_LIMIT: Final = 1 << 20
 """Most bytes of what is readable in a reply."""
 
 _WELL_KNOWN: Final = "google.protobuf."
 _MOVED: Final = object()
-
-
-def ignore_legacy(full_field_name: str, spelling: str) -> None:
-    """Nobody wants to know of legacy spellings."""
 
 
 def build(
@@ -56,7 +51,7 @@ def build(
     faults = Faults()
     TemplateReader(TemplateContext(faults)).fill(message, resolved.values, "")
     if faults.violations:
-        raise _invalid(faults.violations)
+        raise invalid_all(ErrorReason.ERROR_REASON_FIELD_INVALID, faults.violations)
     for path, value in payloads.items():
         put(message, path, value)
     return resolved.warnings
@@ -163,15 +158,3 @@ def carries_leaves(descriptor: Descriptor) -> bool:
             return True
         waiting.extend(field.message_type for field in current.fields if field.message_type is not None)
     return False
-
-
-def _invalid(faults: Sequence[Violation]) -> CoordinatorError:
-    first = faults[0]
-    advice = f"; did you mean {first.suggestion!r}?" if first.suggestion else ""
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return CoordinatorError(
-        Code.INVALID_ARGUMENT,
-        ErrorReason.ERROR_REASON_FIELD_INVALID,
-        f"{first.field_path}: {first.description}{advice}{more}",
-        violations=faults,
-    )

@@ -11,9 +11,7 @@ from instructors.domains import Domains, Operation
 from instructors.model import PINNED
 from instructors.payloads import carries_data
 from processing_service.engine.definitions import CompiledStep, Definition
-
-CHILD: Final = "processing.post_workflow_execute"
-"""The operation that is a session of its own."""
+from processing_service.engine.definitions.compiler import EXECUTE
 
 OWN: Final = "processing"
 """The domain that takes references as they are."""
@@ -83,7 +81,7 @@ class Plans:
     def _step(self, compiled: CompiledStep, index: int, definition: Definition, indices: dict[str, int]) -> PlannedStep:
         written = definition.workflow.steps[index]
         operation = self._domains.operation(written.operation)
-        is_child = operation.name == CHILD
+        is_child = operation.name == EXECUTE
         return PlannedStep(
             compiled=compiled,
             step_id=written.step_id,

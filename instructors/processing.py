@@ -70,7 +70,7 @@ class ProcessingInstructor:
         return await self.execute(request)
 
     execute_distributed_workflow = handle_workflow_execute
-    """The brief's other name."""
+    """The same by its other name."""
 
     async def execute(self, request: pb.PostWorkflowExecuteRequest) -> pb.PostWorkflowExecuteResponse:
         """Starts a session; in the foreground the reply has its end, or how it stands shortly before the deadline.

@@ -7,10 +7,10 @@ import asyncio
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 
-from instructors.messages import OnLegacy
 from instructors.repeats import Repeats
 from processing_service.engine.base import OperationCatalog
 from processing_service.engine.definitions import Definition, compile_definition, parse_definition, to_source
+from processing_service.engine.definitions.template_context import OnLegacy
 from processing_service.engine.managers.workflows import WorkflowManager
 from processing_service.engine.store.base import RequestNote
 from processing_service.wire.callcontext import current

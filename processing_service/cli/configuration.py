@@ -64,11 +64,10 @@ def _check_files(loaded: "Loaded") -> None:
 def _unreadable(missing: list[tuple[str, str]]) -> Exception:
     from coordinator.error.v1.error_pb2 import ErrorReason
 
-    from processing_service.wire.errors import Code, CoordinatorError, Violation
+    from processing_service.wire.errors import Violation, invalid_all
 
     violations = [Violation(key, f"the file {name!r} cannot be read") for key, name in missing]
-    text = f"{violations[0].field_path}: {violations[0].description}"
-    return CoordinatorError(Code.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_FIELD_INVALID, text, violations=violations)
+    return invalid_all(ErrorReason.ERROR_REASON_FIELD_INVALID, violations)
 
 
 def _is_readable(name: str) -> bool:

@@ -11,7 +11,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from processing_service.config.keys import Key, keys_of, section_of, typed_fields
 from processing_service.config.layers import PREFIX, Given, variable_of
 from processing_service.config.settings import Settings
-from processing_service.wire.errors import Code, CoordinatorError, Violation, nearest
+from processing_service.wire.errors import CoordinatorError, Violation, invalid_all, nearest
 
 DEFAULT: Final = "default"
 """The source of a value that nobody gave."""
@@ -48,7 +48,7 @@ def load(*layers: tuple[Given, ...]) -> Loaded:
         loading.take(given)
     settings = loading.build(Settings, "", None)
     if loading.faults:
-        raise _error(loading.faults)
+        raise invalid_all(loading.faults[0][0], [violation for _, violation in loading.faults])
     return Loaded(settings, loading.sources)
 
 
@@ -139,15 +139,3 @@ def _same_leaf(key: str, known: Mapping[str, Key]) -> str:
 
 def _sentence(given: Given, error: ValueError) -> str:
     return f"{given.value!r} {error} ({given.source})"
-
-
-def _error(faults: list[_Fault]) -> CoordinatorError:
-    reason, first = faults[0]
-    advice = f"; did you mean {first.suggestion!r}?" if first.suggestion else ""
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return CoordinatorError(
-        Code.INVALID_ARGUMENT,
-        reason,
-        f"{first.field_path}: {first.description}{advice}{more}",
-        violations=[violation for _, violation in faults],
-    )

@@ -11,7 +11,6 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from processing_service.wire.errors import invalid
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_WORKFLOW_ID: Final = re.compile(r"[a-z]+[0-9]*(-[a-z]+[0-9]*)*")
 _RANDOM_BYTES: Final = 5
 
 
@@ -42,13 +41,5 @@ def check_id(field_path: str, value: str) -> str:
         text = (
             f"{value[:40]!r} is not an id: at most 128 letters, digits, '.', '_' and '-', the first a letter or digit"
         )
-        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, field_path, text)
-    return value
-
-
-def check_workflow_id(field_path: str, value: str) -> str:
-    """The value, if it is a valid workflow_id. Raises CoordinatorError: FIELD_INVALID."""
-    if not _WORKFLOW_ID.fullmatch(value):
-        text = f"{value[:40]!r} is not a workflow_id: lower-case words, digits only at their ends, joined by '-'"
         raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, field_path, text)
     return value

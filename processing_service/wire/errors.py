@@ -11,7 +11,7 @@ Servers turn it into a google.rpc.Status (`wire/interceptors/errors.py`), histor
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -168,13 +168,16 @@ def not_found(
 
 def invalid(reason: ErrorReason.ValueType, field_path: str, description: str, suggestion: str = "") -> CoordinatorError:
     """INVALID_ARGUMENT with one field violation."""
-    advice = f"; did you mean {suggestion!r}?" if suggestion else ""
-    return CoordinatorError(
-        Code.INVALID_ARGUMENT,
-        reason,
-        f"{field_path}: {description}{advice}",
-        violations=[Violation(field_path, description, suggestion)],
-    )
+    return invalid_all(reason, [Violation(field_path, description, suggestion)])
+
+
+def invalid_all(reason: ErrorReason.ValueType, violations: Sequence[Violation]) -> CoordinatorError:
+    """INVALID_ARGUMENT with every violation; its message tells the first, and how many more there are."""
+    first, more = violations[0], len(violations) - 1
+    advice = f"; did you mean {first.suggestion!r}?" if first.suggestion else ""
+    rest = f" (and {more} more)" if more else ""
+    text = f"{first.field_path}: {first.description}{advice}{rest}"
+    return CoordinatorError(Code.INVALID_ARGUMENT, reason, text, violations=violations)
 
 
 def to_failure(error: BaseException, *, step_key: str = "", attempt: int = 0) -> error_pb2.Failure:

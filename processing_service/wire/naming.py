@@ -16,7 +16,7 @@ from typing import Final
 from coordinator.error.v1.error_pb2 import ErrorReason
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from processing_service.wire.errors import Code, CoordinatorError, Violation, nearest
+from processing_service.wire.errors import Violation, invalid_all, nearest
 
 NAME: Final = re.compile(r"(?!(?:.*_)?[a-z]_[a-z](?:[0-9_]|\Z))[a-z]+[0-9]*(?:_[a-z]+[0-9]*)*")
 """What a field, oneof, step or parameter may be called; use `fullmatch`.
@@ -170,7 +170,7 @@ def resolve_keys(
     walk = _Walk(on_legacy)
     resolved = walk.message(values, descriptor, path, 0)
     if walk.faults:
-        raise _error(walk.faults)
+        raise invalid_all(walk.faults[0][0], [violation for _, violation in walk.faults])
     return Resolved(resolved, tuple(walk.warnings.values()))
 
 
@@ -247,11 +247,3 @@ class _Walk:
 def _join(path: str, name: str) -> str:
     shown = name[:_MAX_SHOWN]
     return f"{path}.{shown}" if path else shown
-
-
-def _error(faults: Sequence[_Fault]) -> CoordinatorError:
-    reason, first = faults[0]
-    advice = f"; did you mean {first.suggestion!r}?" if first.suggestion else ""
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    message = f"{first.field_path}: {first.description}{advice}{more}"
-    return CoordinatorError(Code.INVALID_ARGUMENT, reason, message, violations=[violation for _, violation in faults])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from coordinator.payload.v1.payload_pb2 import Artifact, Datum
+from coordinator.payload.v1.payload_pb2 import Artifact
 from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Workflow
 from google.protobuf.message import Message
 
@@ -106,7 +106,3 @@ class Definition:
     def parameter_values(self, request: PostWorkflowExecuteRequest) -> ParameterValues:
         """The parameters of a session. Raises as `Parameters.values`."""
         return self.parameters.values(request)
-
-    def conclude(self, scope: Scope) -> tuple[dict[str, Any], dict[str, Datum]]:
-        """The outputs of a session. Raises as `Outputs.conclude`."""
-        return self.outputs.conclude(scope)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 EXECUTE: Final = "processing.post_workflow_execute"
-_MAX_PARALLEL: Final = 4
+"""The operation that is a session of its own."""
 
 
 def compile_definition(

@@ -28,7 +28,7 @@ from processing_service.engine.definitions.kinds import (
 from processing_service.engine.definitions.paths import ABSENT, Unfit, json_value
 from processing_service.engine.definitions.template_reader import fill_fields
 from processing_service.engine.definitions.values import to_message
-from processing_service.wire.errors import Code, CoordinatorError, Violation, nearest
+from processing_service.wire.errors import CoordinatorError, Violation, invalid_all, nearest
 from processing_service.wire.naming import Spellings
 
 MODEL_ID: Final = "model_id"
@@ -232,8 +232,4 @@ class _Reading:
 def _error(problems: list[_Problem]) -> CoordinatorError:
     # that a name came twice says more than that one of its values does not fit
     problems.sort(key=lambda problem: problem[0] != ErrorReason.ERROR_REASON_FIELD_CONFLICT)
-    reason, first = problems[0]
-    advice = f"; did you mean {first.suggestion!r}?" if first.suggestion else ""
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    message = f"{first.field_path}: {first.description}{advice}{more}"
-    return CoordinatorError(Code.INVALID_ARGUMENT, reason, message, violations=[violation for _, violation in problems])
+    return invalid_all(problems[0][0], [violation for _, violation in problems])

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from coordinator.error.v1.error_pb2 import ErrorReason
 from google.protobuf.message import Message
 
 from processing_service.wire.callcontext import CURRENT, CallContext, outgoing_metadata
-from processing_service.wire.errors import Code, CoordinatorError
+from processing_service.wire.errors import CoordinatorError
 from processing_service.wire.inprocess.context import InProcessContext
 from processing_service.wire.inprocess.server import Handler, InProcessServer
 from processing_service.wire.interceptors import errors
+from processing_service.wire.interceptors.sizes import too_large
 
 
 class DirectContext(InProcessContext):
@@ -54,7 +54,7 @@ class DirectMethod:
         """The response, serialised. Raises CoordinatorError: what the handler raised; PAYLOAD_TOO_LARGE, INTERNAL."""
         data = request.SerializeToString()
         if len(data) > self._limit:
-            raise _too_large(len(data), self._limit)
+            raise too_large(len(data), self._limit)
         before = CURRENT.get()
         CURRENT.set(call)
         try:
@@ -67,17 +67,8 @@ class DirectMethod:
             CURRENT.set(before)
         reply = self._serialize(response)
         if len(reply) > self._limit:
-            raise _too_large(len(reply), self._limit)
+            raise too_large(len(reply), self._limit)
         return reply
-
-
-def _too_large(size: int, limit: int) -> CoordinatorError:
-    return CoordinatorError(
-        Code.RESOURCE_EXHAUSTED,
-        ErrorReason.ERROR_REASON_PAYLOAD_TOO_LARGE,
-        f"a message of {size} bytes is above the limit of {limit}; pass content by artifact",
-        metadata={"size_bytes": str(size), "limit_bytes": str(limit)},
-    )
 
 
 def _codec(handler: Handler) -> tuple[Callable[[bytes], Any], Callable[[Any], bytes]]:

@@ -134,13 +134,6 @@ def never_left(error: AioRpcError, channel: grpc.aio.Channel) -> bool:
     )
 
 
-def from_cancel(peer: str = "the service") -> CoordinatorError:
-    """CANCELLED, for a call that its own caller cancelled."""
-    return CoordinatorError(
-        Code.CANCELLED, ErrorReason.ERROR_REASON_CANCELLED, f"the call to {peer} was cancelled by its caller"
-    )
-
-
 def _without_reason(error: AioRpcError, peer: str) -> CoordinatorError:
     code = Code(error.code().value[0])
     text = clip(error.details() or "", 512)

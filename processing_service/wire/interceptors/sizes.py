@@ -18,13 +18,14 @@ def limited(parse: Callable[[bytes], Any], limit: int) -> Callable[[bytes], Any]
 
     def sized(data: bytes) -> Any:
         if len(data) > limit:
-            raise _too_large(len(data), limit)
+            raise too_large(len(data), limit)
         return parse(data)
 
     return sized
 
 
-def _too_large(size: int, limit: int) -> CoordinatorError:
+def too_large(size: int, limit: int) -> CoordinatorError:
+    """RESOURCE_EXHAUSTED: PAYLOAD_TOO_LARGE, for a message; both in bytes."""
     text = f"the message has {size} bytes, {limit} are the most; pass large content as an artifact"
     metadata = {"size_bytes": str(size), "limit_bytes": str(limit)}
     return CoordinatorError(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from processing_service.engine.ids import TimeOrderedIds, check_id, check_workflow_id
+from processing_service.engine.ids import TimeOrderedIds, check_id
 from processing_service.wire.errors import CoordinatorError
 
 
@@ -21,19 +21,6 @@ def test_ids_that_may_not(value):
     assert caught.value.reason_name == "FIELD_INVALID"
     assert caught.value.violations[0].field_path == "session_id"
     assert "x" * 41 not in caught.value.message
-
-
-@pytest.mark.parametrize("value", ["a", "read-text", "v2", "read2-text3", "a-b-c"])
-def test_names_of_workflows(value):
-    """Words of lower case, digits only at their ends: each can be a method's name."""
-    assert check_workflow_id("workflow_id", value) == value
-
-
-@pytest.mark.parametrize("value", ["", "A", "read_text", "2a", "a--b", "-a", "a-", "a2b", "a-2", "a\n"])
-def test_names_that_no_workflow_has(value):
-    """FIELD_INVALID names the field."""
-    with pytest.raises(CoordinatorError, match="FIELD_INVALID"):
-        check_workflow_id("workflow_id", value)
 
 
 def test_server_made_ids_sort_by_time():

@@ -39,7 +39,7 @@ outputs:
 def concluded(output: str, steps: dict[str, Any] | None = None, **parameters: Any) -> Any:
     """What one output comes to: its JSON value, its Datum, or None if it is left out."""
     definition = defined(f"  x: {{value: {output}}}")
-    values, payloads = definition.conclude(Scope(parameters, steps or {}))
+    values, payloads = definition.outputs.conclude(Scope(parameters, steps or {}))
     json_format.ParseDict(values, Struct())
     assert not values.keys() & payloads.keys()
     return (values | payloads).get("x")
@@ -136,4 +136,4 @@ def test_outputs_know_what_they_read() -> None:
     far = Datum(artifact=Artifact(digest="d"))
     assert definition.outputs.wanted(Scope({"page": far}, {})) == [far.artifact]
     scope = Scope({"page": far}, {}, contents={"d": b"abc"})
-    assert definition.conclude(scope)[0] == {"y": {"z": 3}}
+    assert definition.outputs.conclude(scope)[0] == {"y": {"z": 3}}
