@@ -9,8 +9,9 @@ from processing_service.engine.base import SessionContext
 from processing_service.engine.events import Event, Recovered
 from processing_service.engine.faults import fault_of, result_of
 from processing_service.engine.live import Live
+from processing_service.engine.projection import restore
 from processing_service.engine.records import Durability, Kind, Plan, Record, SessionState
-from processing_service.engine.state import State, initial, restore
+from processing_service.engine.state import State, initial
 from processing_service.engine.store.base import SessionRow, SessionStore
 from processing_service.wire.errors import CoordinatorError, Unavailable
 

@@ -1,26 +1,20 @@
-"""Where a session stands, and how a record moves it on. Pure: standard library only.
+"""Where a session stands. Pure: standard library only.
 
-A session's state is what its records say: `restore` reads a stored history with the same function by which `decide`
-moved the live one, so that both can never differ. A state that was given out is never changed: `apply` works on a copy
-that its caller made, and copies a step before it changes it. (Records that are replaced whole would say the same, and
-cost twice as much; this stands on the path of every call.)
+A state that was given out is never changed: `projection.apply` works on a copy that its caller made, which shares the
+steps, and copies a step before it changes it. (Records that are replaced whole would say the same, and cost twice as
+much; this stands on the path of every call.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from processing_service.engine.records import (
     RULES,
-    Action,
     Fault,
-    Kind,
-    Outcome,
     Output,
     Plan,
-    Record,
     SessionState,
     StepState,
 )
@@ -151,203 +145,3 @@ def initial(session_id: str, plan: Plan, created_us: int, budget_us: int) -> Sta
     """A session of which nothing is recorded yet."""
     steps = [Step(since_us=created_us)] * len(plan.steps)
     return State(session_id, steps, created_us + budget_us, budget_us, created_us=created_us, unended=len(steps))
-
-
-def restore(plan: Plan, start: State, records: Iterable[Record]) -> State:
-    """The session after these records."""
-    state = start.copy()
-    for record in records:
-        apply(plan, state, record)
-    return state
-
-
-def apply(plan: Plan, state: State, record: Record) -> None:
-    """Moves a state, its caller's own copy, by one more record."""
-    state.sequence, state.state = record.sequence, record.session_state
-    _BY_KIND[record.kind](plan, state, record)
-
-
-def _changed(state: State, record: Record) -> Step:
-    """A copy of the record's step, in its place."""
-    step = state.steps[record.step] = state.steps[record.step].copy()
-    return step
-
-
-def _session_started(plan: Plan, state: State, record: Record) -> None:
-    state.started_us = record.at
-
-
-def _step_started(plan: Plan, state: State, record: Record) -> None:
-    step, timeout = _changed(state, record), plan.steps[record.step].timeout_us
-    due = min(state.deadline_us, record.at + timeout) if timeout else state.deadline_us
-    state.in_flight += 1
-    if record.item >= 0:
-        step.items = _item_started(step, record, due)
-        step.attempt = max(step.attempt, record.attempt)
-        return
-    step.state, step.since_us, step.due_us = StepState.RUNNING, record.at, due
-    step.attempt = record.attempt
-    step.tries += 1
-    step.started_us = step.started_us or record.at
-
-
-def _item_started(step: Step, record: Record, due: int) -> Items:
-    items = _items(step)
-    flight = next((flight for flight in items.delayed if flight.item == record.item), Flight(record.item, 0, 0, 0))
-    return items._replace(
-        first_unstarted=max(items.first_unstarted, record.item + 1),
-        running=(*items.running, flight._replace(attempt=record.attempt, tries=flight.tries + 1, due_us=due)),
-        delayed=_without(items.delayed, record.item),
-    )
-
-
-def _step_succeeded(plan: Plan, state: State, record: Record) -> None:
-    step = _changed(state, record)
-    if record.item >= 0:
-        items = _items(step)
-        outputs = items.outputs if record.output is None else (*items.outputs, (record.item, record.output))
-        step.items = items._replace(running=_without(items.running, record.item), outputs=outputs)
-        state.in_flight -= 1
-        return
-    state.in_flight -= step.state is StepState.RUNNING and step.items is None
-    state.unended -= 1
-    step.state, step.since_us = StepState.SUCCEEDED, record.at
-    step.output, step.reused_from = record.output, record.reused_from
-
-
-def _step_ended(to: StepState) -> Callable[[Plan, State, Record], None]:
-    def move(plan: Plan, state: State, record: Record) -> None:
-        step = _changed(state, record)
-        if record.item >= 0:
-            step.items = _items(step)._replace(running=_without(_items(step).running, record.item))
-            state.in_flight -= 1
-            return
-        if step.items is not None:
-            state.in_flight -= len(step.items.running)
-            step.items = step.items._replace(running=(), delayed=())
-        else:
-            state.in_flight -= step.state is StepState.RUNNING
-        state.unended -= not step.ended
-        step.state, step.since_us, step.fault = to, record.at, record.fault
-
-    return move
-
-
-def _step_retry_scheduled(plan: Plan, state: State, record: Record) -> None:
-    step, due = _changed(state, record), record.at + record.delay_us
-    state.in_flight -= 1
-    step.fault = record.fault
-    if record.item >= 0:
-        items = _items(step)
-        flight = next(flight for flight in items.running if flight.item == record.item)
-        unreached, away_us = _reach(flight, record)
-        flight = flight._replace(due_us=due, unreached=unreached, away_us=away_us)
-        step.items = items._replace(running=_without(items.running, record.item), delayed=(*items.delayed, flight))
-        return
-    step.state, step.since_us, step.due_us = StepState.WAITING, record.at, due
-    step.unreached, step.away_us = _reach(step, record)
-
-
-def _reach(tried: Step | Flight, record: Record) -> tuple[int, int]:
-    """Tries that did not reach the domain, and since when it is out of reach."""
-    if record.outcome == Outcome.UNREACHABLE:
-        return tried.unreached + 1, tried.away_us or record.at
-    return tried.unreached, 0
-
-
-def _step_expanded(plan: Plan, state: State, record: Record) -> None:
-    step = _changed(state, record)
-    step.state, step.since_us, step.started_us = StepState.RUNNING, record.at, record.at
-    step.items = Items(record.items_total, step.attempt + 1)
-
-
-def _command_applied(plan: Plan, state: State, record: Record) -> None:
-    if record.action == Action.PAUSE:
-        state.paused_us = record.at - record.elapsed_us
-        state.budget_us = state.deadline_us - state.paused_us
-    elif record.action == Action.RESUME:
-        _resume(state, record.at)
-    elif record.action == Action.CANCEL:
-        state.cancelled_us = record.at
-    elif record.action == Action.RETRY:
-        _retry(state, record)
-
-
-def _resume(state: State, at: int) -> None:
-    paused, state.paused_us = at - state.paused_us, 0
-    state.deadline_us = at + state.budget_us
-    for index, step in enumerate(state.steps):
-        if step.due_us:
-            step = state.steps[index] = step.copy()  # noqa: PLW2901  # the copy takes its place
-            step.due_us += paused
-            step.away_us = step.away_us and min(at, step.away_us + paused)
-        elif step.items is not None and not step.ended:
-            step = state.steps[index] = step.copy()  # noqa: PLW2901
-            step.items = _later(_items(step), paused, at)
-
-
-def _later(items: Items, paused: int, at: int) -> Items:
-    """Items whose clocks stood still for so long."""
-    running, delayed = (
-        tuple(
-            flight._replace(due_us=flight.due_us + paused, away_us=flight.away_us and min(at, flight.away_us + paused))
-            for flight in flights
-        )
-        for flights in (items.running, items.delayed)
-    )
-    return items._replace(running=running, delayed=delayed)
-
-
-def _retry(state: State, record: Record) -> None:
-    state.attempt = record.session_attempt
-    state.budget_us, state.deadline_us = record.delay_us, record.at + record.delay_us
-    state.ended_us = state.paused_us = state.cancelled_us = state.in_flight = 0
-    state.fault = None
-    state.steps = [_again(step, record.at) for step in state.steps]
-    state.unended = sum(not step.ended for step in state.steps)
-
-
-def _again(step: Step, at: int) -> Step:
-    if step.state in (StepState.SUCCEEDED, StepState.SKIPPED):
-        return step
-    return Step(since_us=at, attempt=step.attempt)
-
-
-def _session_ended(plan: Plan, state: State, record: Record) -> None:
-    state.ended_us, state.fault, state.in_flight = record.at, record.fault, 0
-
-
-def _recovered(plan: Plan, state: State, record: Record) -> None:
-    state.recoveries += 1
-
-
-def _noted(plan: Plan, state: State, record: Record) -> None:
-    """Nothing but its number and the session's state."""
-
-
-def _items(step: Step) -> Items:
-    assert step.items is not None
-    return step.items
-
-
-def _without(flights: tuple[Flight, ...], item: int) -> tuple[Flight, ...]:
-    return tuple(flight for flight in flights if flight.item != item)
-
-
-_BY_KIND: Final[dict[Kind, Callable[[Plan, State, Record], None]]] = {
-    Kind.SESSION_STARTED: _session_started,
-    Kind.STEP_STARTED: _step_started,
-    Kind.STEP_SUCCEEDED: _step_succeeded,
-    Kind.STEP_REUSED: _step_succeeded,
-    Kind.STEP_FAILED: _step_ended(StepState.FAILED),
-    Kind.STEP_RETRY_SCHEDULED: _step_retry_scheduled,
-    Kind.STEP_SKIPPED: _step_ended(StepState.SKIPPED),
-    Kind.STEP_CANCELLED: _step_ended(StepState.CANCELLED),
-    Kind.STEP_EXPANDED: _step_expanded,
-    Kind.COMMAND_APPLIED: _command_applied,
-    Kind.COMMAND_REFUSED: _noted,
-    Kind.SESSION_STATE_CHANGED: _noted,
-    Kind.SESSION_RECOVERED: _recovered,
-    Kind.CALL_RECEIPT: _noted,
-    Kind.SESSION_ENDED: _session_ended,
-}

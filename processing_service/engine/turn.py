@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from processing_service.engine.events import Act, Cancel, Conclude, Resolve, Run
+from processing_service.engine.projection import apply
 from processing_service.engine.reasons import Code, Reason
 from processing_service.engine.records import Fault, Kind, Output, Plan, Record, SessionState, StepState
-from processing_service.engine.state import State, Step, apply
+from processing_service.engine.state import State, Step
 
 
 class Turn:

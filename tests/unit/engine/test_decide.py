@@ -23,6 +23,7 @@ from processing_service.engine.events import (
     Succeeded,
     Wake,
 )
+from processing_service.engine.projection import restore
 from processing_service.engine.records import (
     Action,
     Fault,
@@ -36,7 +37,7 @@ from processing_service.engine.records import (
     StepPlan,
     StepState,
 )
-from processing_service.engine.state import initial, restore
+from processing_service.engine.state import initial
 from processing_service.engine.turn import flights
 
 BUDGET = 600_000_000
