@@ -11,7 +11,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import Tensor
 
 from processing_service.domains.inference.inputs import to_feeds
-from processing_service.domains.inference.measurement import Ledger
+from processing_service.domains.inference.measurement import Meter
 from processing_service.domains.inference.reductions import Plan
 from processing_service.domains.inference.residents import Resident
 from processing_service.domains.inference.runtimes.base import Stop
@@ -53,11 +53,11 @@ class Computer:
     """Runs jobs; its methods block, so call them in a worker thread.
 
     Args:
-        ledger: is told of each run's memory.
+        meter: is told of each run's memory.
         max_bytes: largest reply, in bytes.
     """
 
-    ledger: Ledger
+    meter: Meter
     max_bytes: int
 
     def compute(self, resident: Resident, jobs: Sequence[Job], stop: Stop) -> dict[Job, Outcome | CoordinatorError]:
@@ -91,7 +91,7 @@ class Computer:
         names = next(iter(feeds)).plan.output_names
         batch = _join(list(feeds.values()))
         elements = sum(array.size for array in batch.values())
-        with self.ledger.running(resident.size, elements):
+        with self.meter.running(resident.size, elements):
             outputs = dict(zip(names, resident.loaded.run(batch, names, stop), strict=True))
         return zip(feeds, _split(resident.model, outputs, list(feeds.values())), strict=True)
 

@@ -46,7 +46,7 @@ class _Interval:
     mixed: bool
 
 
-class Ledger:
+class Meter:
     """Measures loads and runs; may be used by several threads.
 
     Args:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from processing_service.domains.inference.measurement import Key, Ledger
+from processing_service.domains.inference.measurement import Key, Meter
 from processing_service.domains.inference.memory import give_back, resident_bytes
 from processing_service.domains.inference.residents import (
     Budget,
@@ -59,7 +59,7 @@ class Residency:
         self._thread = ThreadPoolExecutor(1, "model-loader")
         self._trims: set[asyncio.Task[None]] = set()
         self._uses = 0
-        self.ledger = Ledger()
+        self.meter = Meter()
 
     @asynccontextmanager
     async def hold(self, model: ModelVersion, holder: str) -> AsyncIterator[Resident]:
@@ -150,7 +150,7 @@ class Residency:
         budget = self._budgets.get(model.device)
         if budget is None:
             raise no_device(model, self._budgets)
-        resident = Resident(model, self.ledger.size(key_of(model)))
+        resident = Resident(model, self.meter.size(key_of(model)))
         certain = max(model.declared_size_bytes, resident.size.loaded_bytes)
         if certain > budget.budget_bytes:
             raise too_large(model, certain, budget.budget_bytes)
@@ -171,7 +171,7 @@ class Residency:
         try:
             async with self._turn:
                 await self._make_room(resident)
-                with self.ledger.loading(resident.size, resident.model.file_size_bytes):
+                with self.meter.loading(resident.size, resident.model.file_size_bytes):
                     started = time.perf_counter()
                     resident.loaded = await self._in_thread(lambda: self._runtime.load(resident.model))
                     resident.load_seconds = time.perf_counter() - started
@@ -254,7 +254,7 @@ class Residency:
             return 0
         del self._residents[key]
         loaded, resident.loaded = resident.loaded, None
-        with self.ledger.disturbed():
+        with self.meter.disturbed():
             freed = await asyncio.shield(self._in_thread(lambda: _close(loaded)))
         model, resident_bytes = resident.model, self.used_bytes(resident.model.device)
         self._telemetry.emit(

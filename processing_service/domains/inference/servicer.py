@@ -58,7 +58,7 @@ class InferenceServicer(InferenceServiceServicer):
         self._execution = Execution(
             source,
             self.residency,
-            Batcher(self._executor, Computer(self.residency.ledger, self.settings.max_message_bytes)),
+            Batcher(self._executor, Computer(self.residency.meter, self.settings.max_message_bytes)),
             self.sessions,
             self.settings.max_in_flight,
         )

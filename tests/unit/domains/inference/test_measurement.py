@@ -2,7 +2,7 @@
 
 import pytest
 
-from processing_service.domains.inference.measurement import Ledger
+from processing_service.domains.inference.measurement import Meter
 
 
 class Memory:
@@ -21,63 +21,63 @@ def memory():
 
 
 @pytest.fixture
-def ledger(memory):
-    return Ledger(memory.read)
+def meter(memory):
+    return Meter(memory.read)
 
 
-def test_a_load_and_a_run_are_measured(ledger, memory):
+def test_a_load_and_a_run_are_measured(meter, memory):
     """What the process grew by is the model's."""
-    size = ledger.size(("a", "1", ""))
-    with ledger.loading(size, 1):
+    size = meter.size(("a", "1", ""))
+    with meter.loading(size, 1):
         memory.bytes += 50
-    with ledger.running(size, 100):
+    with meter.running(size, 100):
         memory.bytes += 70
 
     assert (size.loaded_bytes, size.run_bytes) == (50, 70)
 
 
-def test_what_others_did_meanwhile_is_not_counted(ledger, memory):
+def test_what_others_did_meanwhile_is_not_counted(meter, memory):
     """While two models run, growth is nobody's; a load that cannot be told counts as the file's length."""
-    first, second = ledger.size(("a", "1", "")), ledger.size(("b", "1", ""))
-    with ledger.running(first, 100), ledger.loading(second, 7):
+    first, second = meter.size(("a", "1", "")), meter.size(("b", "1", ""))
+    with meter.running(first, 100), meter.loading(second, 7):
         memory.bytes += 70
 
     assert (first.run_bytes, second.loaded_bytes) == (0, 7)
 
 
-def test_runs_side_by_side_are_counted_once(ledger, memory):
+def test_runs_side_by_side_are_counted_once(meter, memory):
     """Two runs of one model that overlap grow it by what the process grew, not by twice that."""
-    size = ledger.size(("a", "1", ""))
-    with ledger.running(size, 100):
+    size = meter.size(("a", "1", ""))
+    with meter.running(size, 100):
         memory.bytes += 20
-        with ledger.running(size, 100):
+        with meter.running(size, 100):
             memory.bytes += 60
 
     assert size.run_bytes == 80
 
 
-def test_only_the_first_runs_of_a_shape_class_are_measured(ledger, memory):
+def test_only_the_first_runs_of_a_shape_class_are_measured(meter, memory):
     """Growth in later runs of the same size is something else's: the arena has grown already."""
-    size = ledger.size(("a", "1", ""))
+    size = meter.size(("a", "1", ""))
     for _ in range(5):
-        with ledger.running(size, 100):
+        with meter.running(size, 100):
             memory.bytes += 10
-    with ledger.running(size, 1000):
+    with meter.running(size, 1000):
         memory.bytes += 10
 
     assert size.run_bytes == 30
 
 
-def test_what_was_measured_outlives_the_stay(ledger, memory):
+def test_what_was_measured_outlives_the_stay(meter, memory):
     """Loaded again, a model counts for what its runs took before, until they take more."""
-    size = ledger.size(("a", "1", ""))
-    with ledger.running(size, 100):
+    size = meter.size(("a", "1", ""))
+    with meter.running(size, 100):
         memory.bytes += 70
     memory.bytes = 1000
-    with ledger.loading(size, 1):
+    with meter.loading(size, 1):
         memory.bytes += 50
 
-    assert ledger.size(("a", "1", "")).run_bytes == 70
-    with ledger.running(size, 100):
+    assert meter.size(("a", "1", "")).run_bytes == 70
+    with meter.running(size, 100):
         memory.bytes += 90
     assert size.run_bytes == 90
