@@ -14,12 +14,12 @@ from grpc.aio import AioRpcError
 
 from instructors.domains import Domain, Domains, Operation
 from instructors.messages import build, separate
-from instructors.retries import RetrySettings, retried
 from instructors.turns import Turns
 from processing_service.wire.callcontext import CallContext, current, outgoing_metadata
 from processing_service.wire.channels import InProcessChannel
 from processing_service.wire.errors import Code, CoordinatorError, Unreached, invalid
 from processing_service.wire.interceptors.errors import from_rpc_error, never_left
+from processing_service.wire.retries import RetrySettings, retried
 from processing_service.wire.telemetry.hooks import CallEnded, LegacyName, Telemetry
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ import grpc
 from google.protobuf.message import Message
 from grpc.aio import AioRpcError
 
-from instructors.retries import RetrySettings, retried
 from processing_service.client.settings import ClientSettings
 from processing_service.wire.callcontext import TENANT
 from processing_service.wire.channels import ChannelSettings, open_channel
 from processing_service.wire.interceptors.errors import from_rpc_error
+from processing_service.wire.retries import RetrySettings, retried
 from processing_service.wire.security import read_secret
 
 Sent = TypeVar("Sent", bound=Message)

@@ -8,8 +8,8 @@ import time
 import uuid
 from typing import Final
 
-from instructors.retries import may_retry
 from processing_service.wire.errors import CoordinatorError
+from processing_service.wire.retries import may_retry
 
 _FIRST: Final = 0.2
 _LONGEST: Final = 5.0

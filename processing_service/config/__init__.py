@@ -2,11 +2,10 @@
 
 from processing_service.config.layers import DEFAULT_FILE, Given, from_environment, from_file
 from processing_service.config.loading import Loaded, Setting, explain, load
-from processing_service.config.settings import DOMAINS, Settings
+from processing_service.config.settings import Settings
 
 __all__ = [
     "DEFAULT_FILE",
-    "DOMAINS",
     "Given",
     "Loaded",
     "Setting",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Literal
 
 from instructors.foreign import ForeignDomain
 from processing_service.client.settings import ClientSettings
@@ -18,8 +18,6 @@ from processing_service.wire.security import TlsSettings, TokenSettings
 from processing_service.wire.telemetry.setup import TelemetrySettings
 
 Domain = Literal["processing", "model", "inference", "postprocessing"]
-
-DOMAINS: Final[tuple[Domain, ...]] = ("processing", "model", "inference", "postprocessing")
 """What `only` can name."""
 
 

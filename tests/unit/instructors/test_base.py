@@ -12,11 +12,11 @@ from instructors.base import CallSettings
 from instructors.discovery import join
 from instructors.domains import CONTRACT, Domain, Domains
 from instructors.registry import Instructors
-from instructors.retries import RetrySettings
 from processing_service.wire.callcontext import CallContext, serving
 from processing_service.wire.channels import ChannelSettings, InProcessChannel, InProcessServer, open_channel
 from processing_service.wire.errors import Code, CoordinatorError, Unavailable, Unreached
 from processing_service.wire.interceptors.edge import Edge
+from processing_service.wire.retries import RetrySettings
 from processing_service.wire.telemetry.hooks import CallEnded, LegacyName, Telemetry
 
 QUICK = CallSettings(retries=RetrySettings(initial=0.001, maximum=0.001))
