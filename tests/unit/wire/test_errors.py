@@ -1,8 +1,8 @@
-"""Errors as failures of histories, and back."""
+"""Errors with several violations; errors as failures of histories, and back."""
 
 from coordinator.error.v1.error_pb2 import ErrorReason, Failure
 
-from processing_service.wire.errors import Code, CoordinatorError, Violation, from_failure, to_failure
+from processing_service.wire.errors import Code, CoordinatorError, Violation, from_failure, invalid_all, to_failure
 
 
 def chained(length):
@@ -59,3 +59,12 @@ def test_an_unexpected_exception_shows_its_type_alone():
     assert failure.reason_name == "INTERNAL"
     assert "secret" not in str(failure)
     assert failure.cause.message == "error 0"
+
+
+def test_many_violations_are_told_by_the_first():
+    """The message names it, with what was probably meant, and counts the others; all of them are there."""
+    faults = [Violation("a.b", "is wrong", "c"), Violation("d", "is missing")]
+    error = invalid_all(ErrorReason.ERROR_REASON_FIELD_INVALID, faults)
+
+    assert error.message == "a.b: is wrong; did you mean 'c'? (and 1 more)"
+    assert error.violations == tuple(faults)
