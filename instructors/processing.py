@@ -158,7 +158,7 @@ class ProcessingInstructor:
         self, session_id: str, request: pb.PostWorkflowExecuteRequest, call: CallContext
     ) -> pb.PostWorkflowExecuteResponse:
         """The answer to a request_id that came before: the session that it made, as it is now."""
-        live = self._engine.live(session_id)
+        live = self._engine.live(session_id, call.tenant)
         if live is not None and not request.background:
             await self._wait(live, request, call)
         session = await self._reader.read(session_id, call.tenant)
@@ -179,7 +179,7 @@ class ProcessingInstructor:
             text = "a step runs its session; leave it unset"
             raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "validate_only", text)
         above = call.session
-        live = self._engine.live(above.session_id)
+        live = self._engine.live(above.session_id, above.tenant)
         assert live is not None
         parent = Parent(above.session_id, above.depth, call.deadline_us, live.durability)
         context = current()._replace(tenant=above.tenant, deadline=None)
@@ -214,21 +214,21 @@ class ProcessingInstructor:
                 await self._terminate(session_id, tenant)
             else:
                 may_delete(row)
-            await self._until_children_end(session_id)
+            await self._until_children_end(session_id, tenant)
             if not await self._remover.delete_session(session_id, tenant, note):
                 raise not_found(ErrorReason.ERROR_REASON_SESSION_NOT_FOUND, "session", session_id)
             return pb.DeleteProcessingSessionResponse()
 
-        async def again() -> pb.DeleteProcessingSessionResponse:
+        async def again(_: str) -> pb.DeleteProcessingSessionResponse:
             return pb.DeleteProcessingSessionResponse()
 
         return await self._repeats.once(tenant, "DeleteProcessingSession", request, session_id, act, again)
 
-    async def _until_children_end(self, session_id: str) -> None:
+    async def _until_children_end(self, session_id: str, tenant: str) -> None:
         """The end of a session has cancelled those of its steps; gives them the time that they may take for it."""
-        for child in self._engine.children(session_id):
+        for child in self._engine.children(session_id, tenant):
             await child.wait(self._now_us() + 2 * CANCEL_GRACE_US)
-            await self._until_children_end(child.context.session_id)
+            await self._until_children_end(child.context.session_id, tenant)
 
     async def _terminate(self, session_id: str, tenant: str) -> None:
         """Ends a session, unless it ends by itself meanwhile; then its end is durable on return."""
@@ -239,7 +239,7 @@ class ProcessingInstructor:
         except CoordinatorError as error:
             if error.reason != ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL:
                 raise
-            live = self._engine.live(session_id)
+            live = self._engine.live(session_id, tenant)
             if live is not None:
                 await live.wait(_FOREVER_US)
 

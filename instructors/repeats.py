@@ -40,7 +40,7 @@ class Repeats:
         request: Repeatable,
         subject: str,
         act: Callable[[RequestNote | None], Awaitable[Reply]],
-        again: Callable[[], Awaitable[Reply]],
+        again: Callable[[str], Awaitable[Reply]],
     ) -> Reply:
         """The reply of `act`, or of `again` if the request was carried out before.
 
@@ -50,6 +50,7 @@ class Repeats:
             method: name of the RPC.
             subject: what the request is about.
             act: carries it out and writes the note in the same transaction, so that a crash leaves both or neither.
+            again: gets the subject that was noted.
 
         Raises:
             CoordinatorError: REQUEST_ID_REUSED if the content was another; FIELD_INVALID.
@@ -63,8 +64,12 @@ class Repeats:
 
         async def carry_out() -> Reply:
             async with turn:
-                if await self._log.find(*key, digest) is not None:
-                    return await again()
+                if (first := await self._log.find(*key, digest)) is not None:
+                    return await again(first)
                 return await act(RequestNote(*key, digest, subject, self._now_us()))
 
         return await complete(carry_out(), method)
+
+    async def note(self, note: RequestNote) -> None:
+        """Notes a request of many transactions after the last of them: a crash before it carries it out once more."""
+        await self._log.note(note)

@@ -10,11 +10,11 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from instructors.views import event_of, row_view, session_of, steps_of
+from instructors.selection import selected
+from instructors.views import event_of, receipts_of, row_view, session_of, steps_of
 from processing_service.engine.base import Engine
 from processing_service.engine.definitions import Definition
-from processing_service.engine.managers.sessions import MAX_LABELS, SessionManager
-from processing_service.engine.records import SessionState
+from processing_service.engine.managers.sessions import SessionManager
 from processing_service.engine.recovery import restored
 from processing_service.engine.store.base import ArtifactStore, SessionFilter, SessionRow, SessionStore
 from processing_service.wire.callcontext import current
@@ -49,7 +49,7 @@ class SessionReader:
 
     async def row(self, session_id: str, tenant: str) -> SessionRow:
         """What the store has of a session. Raises CoordinatorError: SESSION_NOT_FOUND, SESSION_NOT_STORED."""
-        live = self._engine.live(session_id)
+        live = self._engine.live(session_id, tenant)
         if live is not None and not live.number:
             raise _not_stored(session_id)
         return await self._store.read(session_id, tenant)
@@ -83,7 +83,8 @@ class SessionReader:
             state = await asyncio.to_thread(restored, row, definition.plan, records)
         session = session_of(row.start, state, row.result, self._now_us(), self._owner)
         session.steps.extend(steps_of(definition, state))
-        if live := self._engine.live(session_id):
+        session.receipts.extend(receipts_of(records, definition, session_id))
+        if live := self._engine.live(session_id, tenant):
             session.progress = live.fraction()
         if keep_results:
             for step in state.steps:
@@ -160,35 +161,13 @@ def _not_stored(session_id: str) -> CoordinatorError:
 
 
 def _filter(request: pb.GetProcessingSessionsRequest, tenant: str) -> SessionFilter:
-    selector = request.selector
-    return SessionFilter(
-        tenant=tenant,
-        workflow_id=selector.workflow_id,
-        model_id=selector.model_id,
-        batch_id=selector.batch_id,
+    return selected(request.selector, tenant)._replace(
         parent_session_id=request.parent_session_id,
-        states=tuple(_state(state) for state in sorted(set(selector.states)) if state),
-        labels=tuple(sorted(_few(selector.labels).items())),
         created_after_us=_moment("created_after", request.created_after),
         created_before_us=max(1, _moment("created_before", request.created_before))
         if request.HasField("created_before")
         else 0,
     )
-
-
-def _few(labels: Mapping[str, str]) -> Mapping[str, str]:
-    if len(labels) > MAX_LABELS:
-        text = f"{len(labels)} labels, a session has at most {MAX_LABELS}"
-        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "selector.labels", text)
-    return labels
-
-
-def _state(number: int) -> SessionState:
-    try:
-        return SessionState(number)
-    except ValueError:
-        text = f"{number} is no state of a session"
-        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "selector.states", text) from None
 
 
 def _moment(field_path: str, stamp: Timestamp) -> int:

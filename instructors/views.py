@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from coordinator.payload.v1.payload_pb2 import Artifact
@@ -174,6 +174,16 @@ def _add_rare(event: SessionEvent, record: Record, key: str) -> None:
         event.retry_delay.FromMicroseconds(record.delay_us)
     if record.kind is Kind.CALL_RECEIPT:
         event.receipt.CopyFrom(receipt_of(record, key))
+
+
+def receipts_of(records: Iterable[Record], definition: Definition, session_id: str) -> list[CallReceipt]:
+    """What became of all calls of a session that were cancelled."""
+    steps = definition.plan.steps
+    return [
+        receipt_of(record, step_key(session_id, steps[record.step].step_id, record.item, record.attempt))
+        for record in records
+        if record.kind is Kind.CALL_RECEIPT
+    ]
 
 
 def receipt_of(record: Record, key: str) -> CallReceipt:

@@ -67,7 +67,7 @@ class SessionWatch:
                 if batch.updates:
                     after = batch.updates[-1].event.sequence
                     continue
-                live = self._engine.live(history.session_id)
+                live = self._engine.live(history.session_id, history.tenant)
                 if live is None:
                     if await self._has_ended(history, after):
                         return
@@ -77,7 +77,7 @@ class SessionWatch:
                         told = text
                         yield pb.WatchProcessingSessionResponse(session_progress=_message(live))
                     await self._wait(changed, _PROGRESS_S)
-                    live = self._engine.live(history.session_id)
+                    live = self._engine.live(history.session_id, history.tenant)
             finally:
                 changed.cancel()
 

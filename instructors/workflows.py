@@ -42,7 +42,7 @@ class WorkflowInstructor:
             stored, changed = await self._workflows.put(tenant, definition, note)
             return pb.PutProcessingWorkflowResponse(workflow=stored, changed=changed, warnings=warnings)
 
-        async def again() -> pb.PutProcessingWorkflowResponse:
+        async def again(_: str) -> pb.PutProcessingWorkflowResponse:
             stored = await self._workflows.read(tenant, workflow_id)
             return pb.PutProcessingWorkflowResponse(workflow=stored, warnings=warnings)
 
@@ -86,7 +86,7 @@ class WorkflowInstructor:
             await self._workflows.delete(tenant, workflow_id, note)
             return pb.DeleteProcessingWorkflowResponse()
 
-        async def again() -> pb.DeleteProcessingWorkflowResponse:
+        async def again(_: str) -> pb.DeleteProcessingWorkflowResponse:
             return pb.DeleteProcessingWorkflowResponse()
 
         return await self._repeats.once(tenant, "DeleteProcessingWorkflow", request, workflow_id, act, again)

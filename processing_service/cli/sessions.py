@@ -1,14 +1,16 @@
-"""`session`: runs of workflows, started, listed, shown, watched, deleted."""
+"""`session`: runs of workflows, started, listed, shown, watched, controlled, deleted."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from processing_service.cli import controls
 from processing_service.cli.flags import LabelFlag
 from processing_service.cli.verbs import Call, verb
 
 app = typer.Typer(no_args_is_help=True, help="Runs of workflows.")
+controls.add_to(app)
 
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="Name of the session.")]
 SaveFlag = Annotated[

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from processing_service.engine.live import Live
     from processing_service.engine.records import Output, Plan
     from processing_service.engine.state import State, Step
-    from processing_service.engine.store.base import Opened, SessionStart
+    from processing_service.engine.store.base import Opened, RequestNote, SessionStart
 
 
 @dataclass(slots=True)
@@ -132,20 +132,20 @@ class Engine(Protocol):
             CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_*.
         """
 
-    def live(self, session_id: str) -> Live | None:
+    def live(self, session_id: str, tenant: str) -> Live | None:
         """The session, if it runs in this process."""
 
     def begun_by(self, request_id: str, tenant: str) -> Live | None:
         """The session that this request_id began, if it runs in this process."""
 
-    def children(self, session_id: str) -> list[Live]:
+    def children(self, session_id: str, tenant: str) -> list[Live]:
         """The sessions that its steps began, those that run in this process."""
 
     def post(self, live: Live, command: Command) -> None:
         """Gives a command to a live session, without waiting for anything."""
 
-    async def deliver(self, session_id: str, tenant: str, command: Command) -> State:
-        """Gives a command to a session, live or ended; its record is durable on return.
+    async def deliver(self, session_id: str, tenant: str, command: Command, note: RequestNote | None = None) -> State:
+        """Gives a command to a session, live or ended; its record, and the note with it, is durable on return.
 
         Raises:
             CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL.

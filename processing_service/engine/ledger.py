@@ -19,7 +19,7 @@ from coordinator.processing.v1.processing_pb2 import Session
 from processing_service.engine.live import Live
 from processing_service.engine.records import Output, Record
 from processing_service.engine.state import State
-from processing_service.engine.store.base import ArtifactStore, SessionStore
+from processing_service.engine.store.base import ArtifactStore, RequestNote, SessionStore
 from processing_service.wire.errors import CoordinatorError
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Entry(NamedTuple):
     records: Sequence[Record]
     result: bytes
     durable: asyncio.Future[None] | None
+    note: RequestNote | None
 
 
 class Ledger:
@@ -49,15 +50,23 @@ class Ledger:
         self._closing = False
 
     def write(
-        self, live: Live, records: Sequence[Record], *, result: bytes = b"", wait: bool = False
+        self,
+        live: Live,
+        records: Sequence[Record],
+        *,
+        result: bytes = b"",
+        wait: bool = False,
+        note: RequestNote | None = None,
     ) -> asyncio.Future[None] | None:
         """Enqueues records of a session that is stored; with `wait`, a future that is done when they are durable."""
         behind: deque[Entry] | None = live.behind
         if behind is None and not _has_large(records):
             holds = _artifacts_of(result) if result else ()
-            return self._store.commit(live.number, live.state, records, result=result, holds=holds, wait=wait)
+            return self._store.commit(
+                live.number, live.state, records, result=result, holds=holds, wait=wait, note=note
+            )
         durable: asyncio.Future[None] | None = self._loop.create_future() if wait else None
-        entry = Entry(live.state, records, result, durable)
+        entry = Entry(live.state, records, result, durable, note)
         if behind is not None:
             behind.append(entry)
         else:
@@ -86,7 +95,9 @@ class Ledger:
         holds = [record.output.digest for record in entry.records if record.output is not None and record.output.digest]
         if entry.result:
             holds += _artifacts_of(entry.result)
-        return self._store.commit(live.number, entry.state, entry.records, result=entry.result, holds=holds, wait=wait)
+        return self._store.commit(
+            live.number, entry.state, entry.records, result=entry.result, holds=holds, wait=wait, note=entry.note
+        )
 
     async def _slim(self, live: Live, record: Record) -> Record:
         """The record with its result by reference, if it is large; the live state has it so, too."""

@@ -14,6 +14,8 @@ from processing_service.engine.state import State
 if TYPE_CHECKING:
     from processing_service.engine.ledger import Entry
 
+SessionKey = tuple[str, str]
+"""Tenant and session_id: what a caller names a session, another tenant may name one of its own."""
 Flight = tuple[int, int, int]
 """Step, item, attempt of a call that is out."""
 
@@ -44,6 +46,7 @@ class Live:
         "durability",
         "error",
         "final",
+        "key",
         "number",
         "plan",
         "progress",
@@ -58,6 +61,7 @@ class Live:
 
     def __init__(self, context: SessionContext, plan: Plan, state: State, durability: Durability) -> None:
         self.context, self.plan, self.state, self.durability = context, plan, state, durability
+        self.key: SessionKey = (context.tenant, state.session_id)
         self.behind: deque[Entry] | None = None
         """Records that wait for a large result to be stored; the ledger's own."""
         self.number = 0

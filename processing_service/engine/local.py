@@ -21,14 +21,15 @@ from processing_service.engine.decide import decide, next_due
 from processing_service.engine.events import Cancel, Command, Event, Started, Wake
 from processing_service.engine.faults import result_of
 from processing_service.engine.ledger import Ledger
-from processing_service.engine.live import End, Live
+from processing_service.engine.live import End, Live, SessionKey
 from processing_service.engine.observer import Observer
 from processing_service.engine.records import Durability, Kind, Plan, Record, SessionState
 from processing_service.engine.recovery import Recovery, Revive
+from processing_service.engine.refusals import illegal
 from processing_service.engine.state import State, initial
-from processing_service.engine.store.base import ArtifactStore, Opened, SessionStart, SessionStore
+from processing_service.engine.store.base import ArtifactStore, Opened, RequestNote, SessionStart, SessionStore
 from processing_service.engine.worker import Job, Worker
-from processing_service.wire.errors import Code, CoordinatorError, Unavailable
+from processing_service.wire.errors import Unavailable
 
 TICK_S: Final = 0.05
 """How often time-outs, retries and callers that wait are looked at, in seconds."""
@@ -86,16 +87,16 @@ class LocalEngine:
         self._now_us, self._observer, self._on_end = now_us, observer, on_end
         self._worker = Worker(runner, now_us, observer, self.limits.widest_foreach)
         self._ledger = Ledger(store, artifacts)
-        self._lives: dict[str, Live] = {}
-        self._opening: dict[str, asyncio.Future[Opened]] = {}
+        self._lives: dict[SessionKey, Live] = {}
+        self._opening: dict[SessionKey, asyncio.Future[Opened]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._draining = self._letting_go = False
         self._recovery = Recovery(store, revive, now_us, self._begin)
 
-    def live(self, session_id: str) -> Live | None:
+    def live(self, session_id: str, tenant: str) -> Live | None:
         """The session, if it runs in this process."""
-        return self._lives.get(session_id)
+        return self._lives.get((tenant, session_id))
 
     def begun_by(self, request_id: str, tenant: str) -> Live | None:
         """The session that this request_id began, if it runs in this process."""
@@ -104,9 +105,11 @@ class LocalEngine:
                 return live
         return None
 
-    def children(self, session_id: str) -> list[Live]:
+    def children(self, session_id: str, tenant: str) -> list[Live]:
         """The sessions that its steps began, those that run in this process."""
-        return [live for live in self._lives.values() if live.context.parent_session_id == session_id]
+        above = (tenant, session_id)
+        lives = self._lives.values()
+        return [live for live in lives if (live.context.tenant, live.context.parent_session_id) == above]
 
     def __len__(self) -> int:
         """Sessions that run in this process."""
@@ -150,7 +153,7 @@ class LocalEngine:
         self, live: Live, durable: asyncio.Future[Opened], on_leave: Callable[[Live], None] | None
     ) -> Opened:
         """Waits until the start is durable; the session begins in that very turn of the loop, whoever waits."""
-        self._opening[live.state.session_id] = durable
+        self._opening[live.key] = durable
         told: asyncio.Future[Opened] = self._loop.create_future()  # a caller that leaves cancels this one only
         durable.add_done_callback(partial(self._start_stored, live, told))
         try:
@@ -166,7 +169,7 @@ class LocalEngine:
 
     def _start_stored(self, live: Live, told: asyncio.Future[Opened], durable: asyncio.Future[Opened]) -> None:
         """Starts a session that came to be stored; one that came too late goes on at the next start of the server."""
-        self._opening.pop(live.state.session_id, None)
+        self._opening.pop(live.key, None)
         error = durable.exception()
         if error is None and not durable.result().repeated and not self._letting_go:
             self._start(live)
@@ -175,11 +178,11 @@ class LocalEngine:
 
     def _leave(self, live: Live, on_leave: Callable[[Live], None], durable: asyncio.Future[Opened]) -> None:
         """Tells of a caller that left before the start was durable, if the session runs."""
-        if self._lives.get(live.state.session_id) is live:
+        if self._lives.get(live.key) is live:
             on_leave(live)
 
     def _begin(self, live: Live, event: Event) -> None:
-        self._lives[live.state.session_id] = live
+        self._lives[live.key] = live
         self._spawn_all(live, self.feed(live, event))
 
     async def recover(self) -> int:
@@ -191,7 +194,7 @@ class LocalEngine:
         if not self._letting_go:
             self._recovery.retry_stranded()
 
-    async def deliver(self, session_id: str, tenant: str, command: Command) -> State:
+    async def deliver(self, session_id: str, tenant: str, command: Command, note: RequestNote | None = None) -> State:
         """Gives a command to a session, live or ended; its record is durable on return.
 
         Raises:
@@ -200,9 +203,9 @@ class LocalEngine:
         live = await self._reach(session_id, tenant, command)
         if live.state.state not in LEGAL[command.action]:
             raise illegal(session_id, live.state.state, command)
-        self._lives[session_id] = live
+        self._lives[live.key] = live
         jobs = self.feed(live, command)
-        state, durable = live.state, self._ledger.write(live, (), wait=True)
+        state, durable = live.state, self._ledger.write(live, (), wait=True, note=note)
         self._spawn_all(live, jobs)
         if durable is not None:
             await durable
@@ -213,15 +216,15 @@ class LocalEngine:
 
         A start is visible in the store a moment before its session runs here, so it is waited for.
         """
-        if (opening := self._opening.get(session_id)) is not None:
+        if (opening := self._opening.get((tenant, session_id))) is not None:
             await asyncio.wait([opening])
-        live = self._lives.get(session_id)
+        live = self._lives.get((tenant, session_id))
         if live is not None and not live.over:
             return live
         row, records = await self._store.load(session_id, tenant)
         if row.state not in LEGAL[command.action]:
             raise illegal(session_id, row.state, command)
-        live = self._lives.get(session_id)
+        live = self._lives.get((tenant, session_id))
         if live is not None and not live.over:  # somebody else took it up meanwhile
             return live
         return self._recovery.live_of(row, records)
@@ -268,7 +271,7 @@ class LocalEngine:
             error = live.refused
         if not live.state.state.terminal:  # a RETRY came first
             return
-        self._lives.pop(live.state.session_id, None)
+        self._lives.pop(live.key, None)
         live.end(End(live.state, live.result) if error is None else None, error)
         self._observer.session_ended(live)
         cleanup = self._on_end(live.context)
@@ -314,28 +317,21 @@ class LocalEngine:
             live.wake_waiters(now)
         self._recovery.end_stranded(now)
 
+    def _busy(self) -> bool:
+        """True while a session runs; one that is paused waits for a command, which may come after a restart."""
+        return any(live.state.state is not SessionState.PAUSED for live in self._lives.values())
+
     async def drain(self, grace_s: float) -> None:
         """Takes no new session, waits for the running ones, then lets go: the store has them for the next start."""
         self._draining = True
         end = self._loop.time() + grace_s
-        while self._lives and self._loop.time() < end:  # noqa: ASYNC110  # they end in many ways
+        while self._busy() and self._loop.time() < end:  # noqa: ASYNC110  # they end in many ways
             await asyncio.sleep(TICK_S)
         self._letting_go = True
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._ledger.flush()
-
-
-def illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:
-    """FAILED_PRECONDITION that names the state and what would be legal in it."""
-    legal = ", ".join(action.name for action, states in LEGAL.items() if state in states) or "nothing"
-    return CoordinatorError(
-        Code.FAILED_PRECONDITION,
-        ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL,
-        f"session {session_id!r} is {state.name}: {command.action.name} is not possible, {legal} would be",
-        metadata={"session_id": session_id, "state": state.name, "legal_actions": legal},
-    )
 
 
 def _note_refusal(live: Live, durable: asyncio.Future[Opened]) -> None:

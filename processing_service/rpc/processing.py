@@ -12,6 +12,7 @@ from coordinator.processing.v1.processing_pb2_grpc import ProcessingServiceServi
 from instructors.artifacts import ArtifactInstructor
 from instructors.commands import CommandInstructor
 from instructors.contract import ContractInstructor
+from instructors.controls import ControlInstructor
 from instructors.domain_list import DomainInstructor
 from instructors.processing import ProcessingInstructor
 from instructors.sessions import SessionReader
@@ -30,6 +31,7 @@ class UseCases(NamedTuple):
     processing: ProcessingInstructor
     sessions: SessionReader
     watch: SessionWatch
+    controls: ControlInstructor
     artifacts: ArtifactInstructor
     commands: CommandInstructor
     domains: DomainInstructor
@@ -90,6 +92,11 @@ class ProcessingServicer(ProcessingServiceServicer):
         check_id("session_id", request.session_id)
         async for update in self._use.watch.watch(request):
             yield update
+
+    async def PostSessionControl(
+        self, request: pb.PostSessionControlRequest, context: Context
+    ) -> pb.PostSessionControlResponse:
+        return await self._use.controls.control(request)
 
     async def DeleteProcessingSession(
         self, request: pb.DeleteProcessingSessionRequest, context: Context

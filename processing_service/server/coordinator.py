@@ -26,6 +26,7 @@ from coordinator.processing.v1.processing_pb2_grpc import (
 from instructors.artifacts import MAX_BYTES, THRESHOLD_BYTES, ArtifactInstructor
 from instructors.commands import CommandInstructor
 from instructors.contract import ContractInstructor
+from instructors.controls import ControlInstructor
 from instructors.discovery import learn
 from instructors.dispatch import Dispatch
 from instructors.domain_list import DomainInstructor, HealthOf
@@ -121,6 +122,7 @@ class Coordinator:
                 processing=self._processing,
                 sessions=reader,
                 watch=self._watch,
+                controls=ControlInstructor(self.store.sessions, sessions, reader, self.engine, repeats, now_us),
                 artifacts=artifacts,
                 commands=CommandInstructor(instructors, self.store.artifacts, _tell_legacy(telemetry)),
                 domains=DomainInstructor(instructors, health_of),
@@ -174,6 +176,7 @@ class Coordinator:
 _FEATURES: Final = (
     "artifacts",
     "commands",
+    "control",
     "durability",
     "sessions",
     "watch",

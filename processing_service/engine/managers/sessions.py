@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import AdmissionClass, PostWorkflowExecuteRequest, Workflow
+from google.protobuf.duration_pb2 import Duration
 
 from processing_service.engine.base import SessionContext
 from processing_service.engine.definitions import Definition
@@ -126,17 +127,21 @@ class SessionManager:
     def _budget_us(
         self, request: PostWorkflowExecuteRequest, workflow: Workflow, parent: Parent | None, now_us: int
     ) -> int:
-        longest = round(self._settings.max_timeout * 1e6)
         if request.HasField("timeout"):
-            asked = request.timeout.ToMicroseconds()
-            if not 0 < asked <= longest:
-                text = f"must be more than 0 s and at most {self._settings.max_timeout:g} s"
-                raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "timeout", text)
+            asked = self.asked_budget_us(request.timeout)
         elif workflow.HasField("timeout"):
-            asked = min(workflow.timeout.ToMicroseconds(), longest)
+            asked = min(workflow.timeout.ToMicroseconds(), round(self._settings.max_timeout * 1e6))
         else:
             asked = round(self._settings.default_timeout * 1e6)
         return min(asked, parent.deadline_us - now_us) if parent else asked
+
+    def asked_budget_us(self, timeout: Duration) -> int:
+        """The budget that a caller asks for, in microseconds. Raises CoordinatorError: FIELD_INVALID."""
+        asked = timeout.ToMicroseconds()
+        if not 0 < asked <= round(self._settings.max_timeout * 1e6):
+            text = f"must be more than 0 s and at most {self._settings.max_timeout:g} s"
+            raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "timeout", text)
+        return asked
 
     def revive(self, row: SessionRow) -> tuple[SessionContext, Plan]:
         """Context and plan of a stored session. Raises CoordinatorError: WORKFLOW_INVALID if an operation is gone."""

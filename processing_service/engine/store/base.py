@@ -131,6 +131,7 @@ class SessionStore(Protocol):
         result: bytes = b"",
         holds: Sequence[bytes] = (),
         wait: bool = False,
+        note: RequestNote | None = None,
     ) -> Future[None] | None:
         """Enqueues records at once and in order. With `wait`, a future that is done when they are durable.
 
@@ -138,6 +139,7 @@ class SessionStore(Protocol):
 
         Args:
             holds: digests of artifacts that the records or the result name.
+            note: the request that they come from.
         """
 
     async def read(self, session_id: str, tenant: str) -> SessionRow:
@@ -209,6 +211,9 @@ class WorkflowStore(Protocol):
 
 class RequestLog(Protocol):
     """request_id of mutating calls, by tenant and method, kept for 24 h; what changes something notes its own."""
+
+    async def note(self, note: RequestNote) -> None:
+        """Notes a request on its own."""
 
     async def find(self, tenant: str, method: str, request_id: str, digest: bytes) -> str | None:
         """Subject of the first request with that id and content; None if it is new.

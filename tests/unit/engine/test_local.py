@@ -109,7 +109,7 @@ async def test_an_ended_session_is_retried_from_what_failed(tmp_path: Path) -> N
         bench.runner.failures["b"] = [CoordinatorError(Code.INTERNAL, ErrorReason.ERROR_REASON_INTERNAL, "no")]
         await bench.end(await bench.submit())
         await bench.engine.deliver("s", "", bench.command(Action.RETRY))
-        live = bench.engine.live("s")
+        live = bench.engine.live("s", "")
         assert live is not None
 
         assert await bench.end(live) is SessionState.SUCCEEDED

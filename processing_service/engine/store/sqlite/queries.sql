@@ -114,7 +114,7 @@ DELETE FROM workflow WHERE tenant = ? AND workflow_id = ?;
 SELECT digest, subject FROM request WHERE tenant = ? AND method = ? AND request_id = ?;
 
 -- name: insert_request
-INSERT INTO request VALUES (?, ?, ?, ?, ?, ?);
+INSERT OR IGNORE INTO request VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: delete_old_requests
 DELETE FROM request WHERE created_us < ?;

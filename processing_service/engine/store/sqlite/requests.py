@@ -10,6 +10,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from processing_service.engine.store.base import RequestNote
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
+from processing_service.engine.store.sqlite.writer import Writer
 from processing_service.wire.errors import Code, CoordinatorError
 
 KEPT_US: Final = 24 * 3600 * 1_000_000
@@ -19,8 +20,12 @@ KEPT_US: Final = 24 * 3600 * 1_000_000
 class SqliteRequests:
     """RequestLog on SQLite."""
 
-    def __init__(self, readers: Readers) -> None:
-        self._readers = readers
+    def __init__(self, readers: Readers, writer: Writer) -> None:
+        self._readers, self._writer = readers, writer
+
+    async def note(self, note: RequestNote) -> None:
+        """See RequestLog.note."""
+        await self._writer.run(lambda connection: write_note(connection, note))
 
     async def find(self, tenant: str, method: str, request_id: str, digest: bytes) -> str | None:
         """Subject of the first request with that id and content; None if it is new.

@@ -12,7 +12,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from processing_service.engine.journal import encode
 from processing_service.engine.records import Record
 from processing_service.engine.state import State
-from processing_service.engine.store.base import Opened, SessionStart
+from processing_service.engine.store.base import Opened, RequestNote, SessionStart
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.requests import request_id_reused
 from processing_service.engine.store.sqlite.session_rows import new_row, stands
@@ -47,13 +47,14 @@ class Start:
 class Changes:
     """All that happened to one session since its last row."""
 
-    __slots__ = ("error", "futures", "holds", "records", "result", "state")
+    __slots__ = ("error", "futures", "holds", "notes", "records", "result", "state")
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.records: list[Record] = []
         self.result = b""
         self.holds: set[bytes] = set()
+        self.notes: list[RequestNote] = []
         self.futures: list[asyncio.Future[None]] = []
         self.error: CoordinatorError | None = None
 
@@ -86,6 +87,7 @@ class SessionWork:
         self.rows = self.sessions + len(self._chunks)
         uses = [(digest, start.number) for start in starts for digest in start.holds]
         self._uses = uses + [(digest, number) for number, changes in unwritten.items() for digest in changes.holds]
+        self._notes = [note for changes in unwritten.values() for note in changes.notes]
 
     def write(self, connection: sqlite3.Connection) -> None:
         """See Work.write."""
@@ -102,6 +104,8 @@ class SessionWork:
             connection.executemany(SQL["insert_chunk"], self._chunks)
         if self._uses:
             connection.executemany(SQL["insert_artifact_use"], self._uses)
+        if self._notes:
+            connection.executemany(SQL["insert_request"], self._notes)
         self._owner.stored_definitions.update(self._definitions)
 
     def _new_definitions(self) -> list[tuple[bytes, bytes]]:

@@ -14,7 +14,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from processing_service.engine.journal import decode
 from processing_service.engine.records import Record
 from processing_service.engine.state import State
-from processing_service.engine.store.base import Opened, Opening, SessionFilter, SessionRow, SessionStart
+from processing_service.engine.store.base import Opened, Opening, RequestNote, SessionFilter, SessionRow, SessionStart
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
 from processing_service.engine.store.sqlite.requests import request_id_reused
@@ -60,6 +60,7 @@ class SqliteSessions:
         result: bytes = b"",
         holds: Sequence[bytes] = (),
         wait: bool = False,
+        note: RequestNote | None = None,
     ) -> asyncio.Future[None] | None:
         """See SessionStore.commit."""
         changes = self._unwritten.get(number)
@@ -72,6 +73,8 @@ class SqliteSessions:
             changes.holds.update(holds)
         if result:
             changes.result = result
+        if note is not None:
+            changes.notes.append(note)
         if not wait:
             return None
         future: asyncio.Future[None] = self._loop.create_future()
@@ -97,6 +100,7 @@ class SqliteSessions:
                 changes.records += later.records
                 changes.result = later.result or changes.result
                 changes.holds |= later.holds
+                changes.notes += later.notes
                 changes.futures += later.futures
         since = {number: changes for number, changes in self._unwritten.items() if number not in unwritten}
         self._unwritten = unwritten | since

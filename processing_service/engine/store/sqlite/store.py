@@ -51,7 +51,7 @@ class SqliteStore:
         self.sessions = SqliteSessions(self._readers, last, self._writer.wake)
         self._writer.take = self.sessions.take
         self.workflows = SqliteWorkflows(self._readers, self._writer)
-        self.requests = SqliteRequests(self._readers)
+        self.requests = SqliteRequests(self._readers, self._writer)
         self.artifacts = FileArtifacts(settings.folder / "artifacts", self._writer.fail)
 
     @property

@@ -1,0 +1,226 @@
+"""Controls sessions: pauses, resumes, cancels, terminates, retries one, or all that a selector matches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+from coordinator.processing.v1 import processing_pb2 as pb
+
+from instructors.repeats import Repeats
+from instructors.selection import selected
+from instructors.sessions import SessionReader
+from processing_service.engine.base import Engine
+from processing_service.engine.commands import LEGAL
+from processing_service.engine.completion import complete
+from processing_service.engine.events import Command
+from processing_service.engine.ids import check_id
+from processing_service.engine.managers.sessions import SessionManager
+from processing_service.engine.records import Action, SessionState
+from processing_service.engine.refusals import illegal
+from processing_service.engine.store.base import RequestNote, SessionFilter, SessionRow, SessionStore
+from processing_service.wire.callcontext import CallContext, current
+from processing_service.wire.errors import Code, CoordinatorError, invalid
+
+_PATIENCE_S: Final = 5.0
+"""How long a caller without a deadline waits, in seconds."""
+_MARGIN_S: Final = 0.1
+"""How long before the deadline of the call the reply goes out at the latest, in seconds."""
+_PAGE: Final = 200
+"""Sessions that are told at a time."""
+_SHOWN: Final = 100
+"""Sessions that a reply names, at most."""
+_METHOD: Final = "PostSessionControl"
+
+
+class ControlInstructor:
+    """Gives commands to sessions.
+
+    Args:
+        now_us: microseconds since the Unix epoch.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        sessions: SessionManager,
+        reader: SessionReader,
+        engine: Engine,
+        repeats: Repeats,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._store, self._sessions, self._reader = store, sessions, reader
+        self._engine, self._repeats, self._now_us = engine, repeats, now_us
+
+    async def control(self, request: pb.PostSessionControlRequest) -> pb.PostSessionControlResponse:
+        """Replies when the command has left its record, or shortly before the deadline with applied = false.
+
+        Raises:
+            CoordinatorError: FIELD_*, SESSION_NOT_FOUND, SESSION_NOT_STORED, SESSION_STATE_ILLEGAL,
+                REQUEST_ID_REUSED, SERVER_DRAINING.
+        """
+        call, command = current(), self._command(request)
+        response = pb.PostSessionControlResponse()
+        if request.HasField("selector"):
+            work = self._control_many(request, command, call, response)
+        else:
+            check_id("session_id", request.session_id)
+            work = self._control_one(request, command, call, response)
+        remaining = call.remaining()
+        patience = _PATIENCE_S if remaining is None else max(0.0, remaining - _MARGIN_S)
+        try:
+            return await asyncio.wait_for(complete(work, _METHOD), patience)
+        except TimeoutError:  # what has been told by now stands in the response, and the rest goes on
+            return response
+
+    def _command(self, request: pb.PostSessionControlRequest) -> Command:
+        if bool(request.session_id) == request.HasField("selector"):
+            text = "give a session_id or a selector, and not both"
+            raise invalid(ErrorReason.ERROR_REASON_FIELD_CONFLICT, "session_id", text)
+        action, now_us = _action(request.control_action), self._now_us()
+        budget_us = 0
+        if request.HasField("timeout"):
+            if action is not Action.RETRY:
+                text = f"is the new budget of a RETRY; {action.name} has none"
+                raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "timeout", text)
+            budget_us = self._sessions.asked_budget_us(request.timeout)
+        return Command(now_us, action, now_us, request.request_id, current().actor, request.comment, budget_us)
+
+    async def _control_one(
+        self,
+        request: pb.PostSessionControlRequest,
+        command: Command,
+        call: CallContext,
+        response: pb.PostSessionControlResponse,
+    ) -> pb.PostSessionControlResponse:
+        session_id, tenant = request.session_id, call.tenant
+        response.session_ids.append(session_id)
+        response.matched_count = 1
+
+        async def show() -> None:
+            session, _ = await self._reader.snapshot(session_id, tenant)
+            response.session.CopyFrom(session)
+            if command.action is Action.RETRY:
+                response.planned_steps.extend(_planned(session.steps))
+
+        async def act(note: RequestNote | None) -> pb.PostSessionControlResponse:
+            row = await self._reader.row(session_id, tenant)
+            _check_workflow(request, row)
+            await show()
+            if row.state not in LEGAL[command.action]:
+                raise illegal(session_id, row.state, command)
+            if not request.validate_only:
+                await self._engine.deliver(session_id, tenant, command, note)
+                response.session.CopyFrom(await self._reader.read(session_id, tenant))
+                response.applied = True
+            return response
+
+        async def again(_: str) -> pb.PostSessionControlResponse:
+            await show()
+            response.applied = True
+            return response
+
+        if request.validate_only:
+            return await act(None)
+        return await self._repeats.once(tenant, _METHOD, request, session_id, act, again)
+
+    async def _control_many(
+        self,
+        request: pb.PostSessionControlRequest,
+        command: Command,
+        call: CallContext,
+        response: pb.PostSessionControlResponse,
+    ) -> pb.PostSessionControlResponse:
+        which = selected(request.selector, call.tenant)
+        _check_bounded(request.selector)
+        which = which._replace(states=_legal(command.action, which.states))
+
+        async def act(note: RequestNote | None) -> pb.PostSessionControlResponse:
+            await self._tell_all(which, command, response, really=not request.validate_only)
+            response.applied = not request.validate_only
+            if note is not None:
+                await self._repeats.note(note._replace(subject=str(response.matched_count)))
+            return response
+
+        async def again(count: str) -> pb.PostSessionControlResponse:
+            response.matched_count, response.applied = int(count), True
+            return response
+
+        if request.validate_only:
+            return await act(None)
+        return await self._repeats.once(call.tenant, _METHOD, request, "", act, again)
+
+    async def _tell_all(
+        self, which: SessionFilter, command: Command, response: pb.PostSessionControlResponse, *, really: bool
+    ) -> None:
+        """Newest first, a page at a time; those that reach another state meanwhile are left out."""
+        before = 0
+        while rows := await self._store.page(which, before, _PAGE):
+            before = rows[-1].number
+            ids = [row.start.session_id for row in rows]
+            if really:
+                told = await asyncio.gather(*(self._tell(session_id, which.tenant, command) for session_id in ids))
+                ids = [session_id for session_id, ok in zip(ids, told, strict=True) if ok]
+            response.matched_count += len(ids)
+            response.session_ids.extend(ids[: _SHOWN - len(response.session_ids)])
+
+    async def _tell(self, session_id: str, tenant: str, command: Command) -> bool:
+        try:
+            await self._engine.deliver(session_id, tenant, command)
+        except CoordinatorError as error:
+            if error.code not in (Code.FAILED_PRECONDITION, Code.NOT_FOUND):
+                raise
+            return False
+        return True
+
+
+def _action(number: int) -> Action:
+    if not number:
+        text = f"is one of {_names(Action)}"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_REQUIRED, "control_action", text)
+    try:
+        return Action(number)
+    except ValueError:
+        text = f"{number} is none; take one of {_names(Action)}"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "control_action", text) from None
+
+
+def _names(members: Iterable[Action | SessionState]) -> str:
+    return ", ".join(member.name for member in members)
+
+
+def _check_workflow(request: pb.PostSessionControlRequest, row: SessionRow) -> None:
+    if request.workflow_id and request.workflow_id != row.start.workflow_id:
+        text = f"session {request.session_id!r} runs {row.start.workflow_id!r}; leave workflow_id empty, or give that"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_CONFLICT, "workflow_id", text)
+
+
+def _check_bounded(selector: pb.SessionSelector) -> None:
+    """A command to all sessions there are is more often a slip than a wish."""
+    if selector == pb.SessionSelector():
+        text = "it matches every session; name a workflow, batch, model, label or state"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_REQUIRED, "selector", text)
+
+
+def _legal(action: Action, asked: Sequence[SessionState]) -> tuple[SessionState, ...]:
+    """The states that a command may find among those that are asked for."""
+    legal = tuple(state for state in sorted(LEGAL[action]) if not asked or state in asked)
+    if not legal:
+        text = f"{action.name} is possible in {_names(sorted(LEGAL[action]))} only"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_CONFLICT, "selector.states", text)
+    return legal
+
+
+def _planned(steps: Iterable[pb.StepStatus]) -> Iterable[pb.PlannedStep]:
+    """What a new attempt takes over and what it runs again."""
+    for step in steps:
+        kept = step.state in (pb.STEP_STATE_SUCCEEDED, pb.STEP_STATE_SKIPPED)
+        state = pb.StepState.Name(step.state).removeprefix("STEP_STATE_")
+        yield pb.PlannedStep(
+            step_id=step.step_id,
+            operation=step.operation,
+            reuse_decision=pb.REUSE_DECISION_REUSE if kept else pb.REUSE_DECISION_RERUN,
+            reason=f"it is {state} in attempt {step.attempt}" if step.attempt else f"it is {state}",
+        )

@@ -1,0 +1,21 @@
+"""What is said to a command that a session may not get."""
+
+from __future__ import annotations
+
+from coordinator.error.v1.error_pb2 import ErrorReason
+
+from processing_service.engine.commands import LEGAL
+from processing_service.engine.events import Command
+from processing_service.engine.records import SessionState
+from processing_service.wire.errors import Code, CoordinatorError
+
+
+def illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:
+    """FAILED_PRECONDITION that names the state and what would be legal in it."""
+    legal = ", ".join(action.name for action, states in LEGAL.items() if state in states) or "nothing"
+    return CoordinatorError(
+        Code.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL,
+        f"session {session_id!r} is {state.name}: {command.action.name} is not possible, {legal} would be",
+        metadata={"session_id": session_id, "state": state.name, "legal_actions": legal},
+    )
