@@ -166,6 +166,16 @@ class FakeCoordinator(rpc.ProcessingServiceServicer):
         finally:
             self.watchers -= 1
 
+    async def PostSessionControl(self, request, context):
+        await self._take("PostSessionControl", request)
+        applied = not request.validate_only
+        if request.HasField("selector"):
+            ids = sorted(self.sessions)
+            return pb.PostSessionControlResponse(applied=applied, matched_count=len(ids), session_ids=ids)
+        session = self._session(request.session_id)
+        steps = [pb.PlannedStep(step_id="say", reuse_decision=pb.REUSE_DECISION_RERUN, reason="it is FAILED")]
+        return pb.PostSessionControlResponse(session=session, applied=applied, planned_steps=steps)
+
     async def DeleteProcessingSession(self, request, context):
         await self._take("DeleteProcessingSession", request)
         del self.sessions[self._session(request.session_id).session_id]

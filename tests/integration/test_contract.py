@@ -17,7 +17,6 @@ from tests.coordinators import echo, reasons, refused, serving
 
 UNSERVED = (
     "PostWorkflowPlan",
-    "PostSessionControl",
     "GetProcessingBatches",
     "GetProcessingBatch",
     "PostBatchCreate",

@@ -216,6 +216,41 @@ async def test_failure_of_the_server(ask, coordinator):
     assert (await ask("session", "delete", "session-1")).code == 1
 
 
+async def test_sessions_are_controlled_by_name(ask, coordinator):
+    """Each named one gets the command; a dry run says so, and what a retry would do."""
+    for session_id in ("one", "two"):
+        await ask("session", "start", "read-text", "--session-id", session_id, "--background")
+    ended = await ask("session", "retry", "one", "two", "--timeout", "7", "--comment", "again", "--dry-run")
+
+    assert ended.code == 0
+    assert ended.out.splitlines() == [
+        "one SUCCEEDED, not applied",
+        "  say: rerun (it is FAILED)",
+        "two SUCCEEDED, not applied",
+        "  say: rerun (it is FAILED)",
+    ]
+    sent = coordinator.requests("PostSessionControl")
+    assert [(one.session_id, one.timeout.seconds, one.comment) for one in sent] == [
+        ("one", 7, "again"),
+        ("two", 7, "again"),
+    ]
+
+
+async def test_sessions_are_controlled_by_selector(ask, coordinator):
+    """All that match, in one call; names and a selector together, or neither, are refused before it."""
+    await ask("session", "start", "read-text", "--session-id", "one", "--background")
+    ended = await ask("session", "cancel", "--workflow", "read-text", "--state", "running", "--label", "team=a")
+    refused = [await ask("session", "pause"), await ask("session", "pause", "one", "--workflow", "read-text")]
+
+    assert ended.out.splitlines() == ["one", "1 sessions"]
+    (sent,) = coordinator.requests("PostSessionControl")
+    assert sent.control_action == pb.CONTROL_ACTION_CANCEL
+    assert sent.selector == pb.SessionSelector(
+        workflow_id="read-text", states=[pb.SESSION_STATE_RUNNING], labels={"team": "a"}
+    )
+    assert [one.code for one in refused] == [2, 2]
+
+
 async def test_definition_is_stored_from_standard_input(ask, coordinator):
     """`workflow put -` reads the definition from standard input."""
     ended = await ask("workflow", "put", "-", stdin=b"workflow_id: made-here\n")
