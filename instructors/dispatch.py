@@ -105,10 +105,11 @@ class Dispatch:
 
     def closed(self, session: SessionContext) -> Coroutine[None, None, None] | None:
         """Forgets a session that has ended; what is left to be done in the domains, if anything is."""
-        run = session.cache.pop(Dispatch, None)
+        run, record = session.cache.pop(Dispatch, None), ""
         if isinstance(run, _Run):
             self._cache.drop_all(run.results)
-        return self._close(session) if session.request.model_id else None
+            record = run.pin.inference_session_id if run.pin is not None else ""
+        return self._close(session, record) if session.request.model_id else None
 
     async def resolve(self, call: StepCall) -> Resolution:
         """Evaluates condition and items. Raises CoordinatorError: EXPRESSION_FAILED, ARTIFACT_NOT_FOUND."""
@@ -311,10 +312,10 @@ class Dispatch:
                 workflow_id = session.definition.workflow.workflow_id
                 run.pin = await self._instructors.inference.open_session(pin, workflow_id, context)
 
-    async def _close(self, session: SessionContext) -> None:
+    async def _close(self, session: SessionContext, record: str) -> None:
         context = CallContext(tenant=session.tenant, traceparent=session.traceparent, deadline=monotonic() + _CLOSING_S)
         try:
-            await self._instructors.inference.close_session(session.session_id, context)
+            await self._instructors.inference.close_session(session.session_id, record, context)
         except CoordinatorError as error:
             log.warning("the inference session of %s was not closed: %s", session.session_id, error)
 

@@ -2,13 +2,18 @@
 
 import asyncio
 
+import numpy as np
 import pytest
+from coordinator.inference.v1 import inference_pb2
+from coordinator.payload.v1.payload_pb2 import Datum
 from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
 from processing_service.engine.commands import LEGAL
 from processing_service.engine.records import Action, SessionState
 from processing_service.wire.errors import Code
+from processing_service.wire.tensors import from_array
+from tests import onnx_models as onnx
 from tests.coordinators import echo, paths, refused, serving
 
 
@@ -134,6 +139,42 @@ async def test_a_cancelled_call_has_a_receipt(coordinator):
     assert ended.state == pb.SESSION_STATE_CANCELLED
     assert receipt.call_outcome == pb.CALL_OUTCOME_ACKNOWLEDGED
     assert list((await coordinator.session(session.session_id)).receipts) == [receipt]
+
+
+async def test_a_cancel_ends_the_run_of_a_model_and_a_retry_runs_it_again(coordinator, tmp_path):
+    """ONNX Runtime stops within a second; each attempt has a record of its own in the Inference domain."""
+    onnx.put(tmp_path / "models", "slow", onnx.slow(rounds=10_000))
+    step = {
+        "step_id": "run",
+        "operation": "inference.post_inference_execute",
+        "parameters": {"model_id": "${parameters.model_id}", "inputs": {"x": "${parameters.x}"}},
+    }
+    parameters = {"model_id": {"value_type": "STRING"}, "x": {"value_type": "TENSOR"}}
+    await coordinator.put("think", step, parameters=parameters)
+    payloads = {"x": Datum(tensor=from_array(np.ones((400, 400), np.float32)))}
+    started = await coordinator.execute("think", model_id="slow", payloads=payloads, background=True)
+    session_id, records = started.session.session_id, []
+    for action in (Action.CANCEL, Action.RETRY, Action.CANCEL):
+        if action is Action.CANCEL:
+            records += await in_flight(coordinator, 1)
+        await control(coordinator, session_id, action)
+        if action is Action.CANCEL:
+            async with asyncio.timeout(1):
+                await in_flight(coordinator, 0)
+
+    ended = await coordinator.ended(session_id)
+    assert (ended.state, ended.attempt) == (pb.SESSION_STATE_CANCELLED, 2)
+    assert [receipt.call_outcome for receipt in ended.receipts] == [pb.CALL_OUTCOME_ACKNOWLEDGED] * 2
+    assert len({record.inference_session_id for record in records}) == 2
+
+
+async def in_flight(coordinator, calls):
+    """The records of the Inference domain, once that many calls are out for them."""
+    request = inference_pb2.GetInferenceSessionsRequest()
+    while True:
+        records = (await coordinator.inference.GetInferenceSessions(request)).inference_sessions
+        if sum(record.in_flight_count for record in records) == calls:
+            return records
 
 
 async def test_a_selector_tells_first_and_then_controls_all(coordinator):

@@ -56,7 +56,7 @@ class Execution:
         """
         if self._sessions.in_flight_count >= self._max_in_flight:
             raise _overloaded(self._max_in_flight)
-        with self._sessions.running(request.inference_session_id, call.session_id):
+        with self._sessions.running(request.inference_session_id, call.session_id, call.tenant):
             job = await asyncio.to_thread(self._prepare, request)
             asked_at = time.perf_counter()
             async with self._residency.hold(

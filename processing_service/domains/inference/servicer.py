@@ -88,7 +88,7 @@ class InferenceServicer(InferenceServiceServicer):
     ) -> pb.PostInferenceSessionResponse:
         async def create() -> pb.PostInferenceSessionResponse:
             model = await asyncio.to_thread(self._source.resolve, request.model_id, request.model_version)
-            session = self.sessions.create(model, request.workflow_id, request.session_id)
+            session = self.sessions.create(model, request.workflow_id, request.session_id, current().tenant)
             return pb.PostInferenceSessionResponse(inference_session=inference_session(session))
 
         _require(request.model_id, "model_id")
@@ -118,7 +118,8 @@ class InferenceServicer(InferenceServiceServicer):
         self, request: pb.DeleteInferenceSessionRequest, context: Any
     ) -> pb.DeleteInferenceSessionResponse:
         async def delete() -> pb.DeleteInferenceSessionResponse:
-            deleted, cancelled = self.sessions.delete(request.inference_session_id, request.session_id)
+            record, tenant = request.inference_session_id, current().tenant
+            deleted, cancelled = self.sessions.delete(record, request.session_id, tenant)
             return pb.DeleteInferenceSessionResponse(deleted_count=deleted, cancelled_count=cancelled)
 
         _require(request.inference_session_id or request.session_id, "inference_session_id")

@@ -29,6 +29,8 @@ class InferenceSession:
     model: ModelVersion
     workflow_id: str
     session_id: str
+    tenant: str
+    """Whose session it is: two may name theirs alike."""
     created_at: float
     """Seconds since the epoch."""
 
@@ -44,6 +46,7 @@ class _Run:
     task: asyncio.Task[object]
     inference_session_id: str
     session_id: str
+    tenant: str
     is_ended: bool = False
 
 
@@ -70,7 +73,7 @@ class InferenceSessions:
         """Runs in flight, of a session or of none."""
         return len(self._runs)
 
-    def create(self, model: ModelVersion, workflow_id: str, session_id: str) -> InferenceSession:
+    def create(self, model: ModelVersion, workflow_id: str, session_id: str, tenant: str = "") -> InferenceSession:
         """A new record.
 
         Raises:
@@ -85,7 +88,7 @@ class InferenceSessions:
                 retry_delay=1.0,
             )
         now = self._now()
-        session = InferenceSession(self._new_id(now), model, workflow_id, session_id, now)
+        session = InferenceSession(self._new_id(now), model, workflow_id, session_id, tenant, now)
         self._sessions[session.inference_session_id] = session
         return session
 
@@ -117,32 +120,29 @@ class InferenceSessions:
             if model_id in ("", each.model.model_id) and session_id in ("", each.session_id)
         ]
 
-    def delete(self, inference_session_id: str, session_id: str) -> tuple[int, int]:
-        """End a record, or all of a processing session, and cancel what runs for them.
+    def delete(self, inference_session_id: str, session_id: str, tenant: str = "") -> tuple[int, int]:
+        """End a record, or all of a tenant's processing session, and cancel what runs for them.
 
         Returns:
             Records that were ended, runs that were cancelled.
         """
-        gone = [
-            each
-            for each in self._sessions.values()
-            if each.inference_session_id == inference_session_id or (session_id and each.session_id == session_id)
-        ]
+
+        def is_meant(each: InferenceSession | _Run) -> bool:
+            return bool(session_id) and (each.session_id, each.tenant) == (session_id, tenant)
+
+        sessions = self._sessions.values()
+        gone = [each for each in sessions if each.inference_session_id == inference_session_id or is_meant(each)]
         for each in gone:
             del self._sessions[each.inference_session_id]
         ids = {inference_session_id, *(each.inference_session_id for each in gone)} - {""}
-        runs = [
-            run
-            for run in self._runs
-            if run.inference_session_id in ids or (session_id and run.session_id == session_id)
-        ]
+        runs = [run for run in self._runs if run.inference_session_id in ids or is_meant(run)]
         for run in runs:
             run.is_ended = True
             run.task.cancel()
         return len(gone), len(runs)
 
     @contextmanager
-    def running(self, inference_session_id: str, session_id: str) -> Iterator[None]:
+    def running(self, inference_session_id: str, session_id: str, tenant: str = "") -> Iterator[None]:
         """The current task runs a model, for a session or for none.
 
         Raises:
@@ -150,7 +150,7 @@ class InferenceSessions:
         """
         task = asyncio.current_task()
         assert task is not None
-        run = _Run(task, inference_session_id, session_id)
+        run = _Run(task, inference_session_id, session_id, tenant)
         session = self._sessions.get(inference_session_id)
         self._runs.add(run)
         if session:

@@ -78,3 +78,12 @@ async def test_a_caller_that_is_cancelled_stays_cancelled(clock):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert sessions.in_flight_count == 0
+
+
+def test_the_end_of_a_session_is_that_of_its_tenant(clock):
+    """Two tenants may name their sessions alike."""
+    sessions = InferenceSessions(10, 600, clock)
+    mine, other = (sessions.create(MODEL, "", "s-1", tenant) for tenant in ("", "other"))
+
+    assert sessions.delete("", "s-1") == (1, 0)
+    assert [sessions.find(each.inference_session_id) for each in (mine, other)] == [None, other]
