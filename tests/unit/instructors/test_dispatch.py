@@ -65,7 +65,8 @@ class Inference(InferenceServiceServicer):
         return inference_pb2.PostInferenceSessionResponse(inference_session=session)
 
     async def DeleteInferenceSession(self, request, context):
-        gone = [key for key, value in self.sessions.items() if value.session_id == request.session_id]
+        named = request.inference_session_id
+        gone = [key for key, value in self.sessions.items() if named == key or value.session_id == request.session_id]
         for key in gone:
             del self.sessions[key]
         return inference_pb2.DeleteInferenceSessionResponse(deleted_count=len(gone))

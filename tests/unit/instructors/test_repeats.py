@@ -38,7 +38,7 @@ class Deletion:
         self.done += 1
         return DeleteProcessingSessionResponse()
 
-    async def _again(self) -> DeleteProcessingSessionResponse:
+    async def _again(self, subject: str) -> DeleteProcessingSessionResponse:
         self.repeated += 1
         return DeleteProcessingSessionResponse()
 
