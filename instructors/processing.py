@@ -11,6 +11,7 @@ from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.struct_pb2 import Struct
 
 from instructors.artifacts import ArtifactInstructor
+from instructors.domain_views import DomainViews
 from instructors.repeats import Repeats
 from instructors.sessions import SessionReader
 from instructors.views import session_of
@@ -39,6 +40,7 @@ class ProcessingInstructor:
         pin: resolves the model of a session and keeps it in its context.
         remover: removes what is stored of a session.
         reader: reads what is stored of a session.
+        views: has the domains forget a session that is removed.
         now_us: microseconds since the Unix epoch.
         owner: name of this coordinator.
     """
@@ -53,11 +55,13 @@ class ProcessingInstructor:
         repeats: Repeats,
         reader: SessionReader,
         remover: SessionRemover,
+        views: DomainViews,
         now_us: Callable[[], int],
         owner: str,
     ) -> None:
         self._workflows, self._sessions, self._engine = workflows, sessions, engine
         self._artifacts, self._repeats, self._reader, self._remover = artifacts, repeats, reader, remover
+        self._views = views
         self._pin, self._now_us, self._owner = pin, now_us, owner
 
     async def handle_workflow_execute(
@@ -217,7 +221,7 @@ class ProcessingInstructor:
             await self._until_children_end(session_id, tenant)
             if not await self._remover.delete_session(session_id, tenant, note):
                 raise not_found(ErrorReason.ERROR_REASON_SESSION_NOT_FOUND, "session", session_id)
-            return pb.DeleteProcessingSessionResponse()
+            return pb.DeleteProcessingSessionResponse(domain_views=await self._views.clean(session_id, tenant))
 
         async def again(_: str) -> pb.DeleteProcessingSessionResponse:
             return pb.DeleteProcessingSessionResponse()

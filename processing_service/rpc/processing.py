@@ -14,6 +14,7 @@ from instructors.commands import CommandInstructor
 from instructors.contract import ContractInstructor
 from instructors.controls import ControlInstructor
 from instructors.domain_list import DomainInstructor
+from instructors.domain_views import DomainViews
 from instructors.processing import ProcessingInstructor
 from instructors.sessions import SessionReader
 from instructors.watching import SessionWatch
@@ -32,6 +33,7 @@ class UseCases(NamedTuple):
     sessions: SessionReader
     watch: SessionWatch
     controls: ControlInstructor
+    views: DomainViews
     artifacts: ArtifactInstructor
     commands: CommandInstructor
     domains: DomainInstructor
@@ -77,8 +79,11 @@ class ProcessingServicer(ProcessingServiceServicer):
     async def GetProcessingSession(
         self, request: pb.GetProcessingSessionRequest, context: Context
     ) -> pb.GetProcessingSessionResponse:
-        session_id = check_id("session_id", request.session_id)
-        return pb.GetProcessingSessionResponse(session=await self._use.sessions.read(session_id, current().tenant))
+        session_id, tenant = check_id("session_id", request.session_id), current().tenant
+        session = await self._use.sessions.read(session_id, tenant)
+        if request.include_domain_views:
+            session.domain_views.extend(await self._use.views.of(session_id, tenant))
+        return pb.GetProcessingSessionResponse(session=session)
 
     async def GetProcessingSessionEvents(
         self, request: pb.GetProcessingSessionEventsRequest, context: Context

@@ -30,6 +30,7 @@ from instructors.controls import ControlInstructor
 from instructors.discovery import learn
 from instructors.dispatch import Dispatch
 from instructors.domain_list import DomainInstructor, HealthOf
+from instructors.domain_views import DomainViews
 from instructors.domains import CONTRACT, Domain, Domains
 from instructors.foreign import ForeignDomain
 from instructors.processing import ProcessingInstructor
@@ -112,8 +113,19 @@ class Coordinator:
             dispatch.closed,
         )
         reader = SessionReader(self.store.sessions, sessions, self.engine, self.store.artifacts, now_us, owner)
+        views = DomainViews(instructors, health_of)
         self._processing = ProcessingInstructor(
-            workflows, sessions, self.engine, dispatch.opened, artifacts, repeats, reader, self.store, now_us, owner
+            workflows,
+            sessions,
+            self.engine,
+            dispatch.opened,
+            artifacts,
+            repeats,
+            reader,
+            self.store,
+            views,
+            now_us,
+            owner,
         )
         self._watch = SessionWatch(self.store.sessions, reader, self.engine)
         self._servicer = ProcessingServicer(  # type: ignore[abstract]  # rpc/unserved.py answers the rest
@@ -122,6 +134,7 @@ class Coordinator:
                 processing=self._processing,
                 sessions=reader,
                 watch=self._watch,
+                views=views,
                 controls=ControlInstructor(self.store.sessions, sessions, reader, self.engine, repeats, now_us),
                 artifacts=artifacts,
                 commands=CommandInstructor(instructors, self.store.artifacts, _tell_legacy(telemetry)),

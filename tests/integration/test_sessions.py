@@ -4,12 +4,17 @@ import asyncio
 
 import grpc
 import pytest
+from coordinator.inference.v1 import inference_pb2
 from coordinator.processing.v1 import processing_pb2 as pb
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from processing_service.wire.errors import Code
 from processing_service.wire.interceptors.errors import from_rpc_error
-from tests.coordinators import echo, execution, outputs_of, paths, refused
+from tests import onnx_models as onnx
+from tests.coordinators import echo, execution, outputs_of, paths, refused, serving
+
+NOWHERE = "127.0.0.1:1"
 
 
 @pytest.fixture
@@ -44,6 +49,48 @@ async def test_sessions_are_listed_newest_first_and_without_steps(many):
     assert ids(reply) == [f"s{number}" for number in range(8, -1, -1)]
     assert (reply.total_count, reply.next_page_token) == (9, "")
     assert not any(session.steps for session in reply.sessions)
+
+
+async def test_a_session_shows_what_each_domain_has_of_it(coordinator, tmp_path):
+    """On request: the records of Inference, and for the others whether they are there; a delete cleans up in all."""
+    await coordinator.put("greet", echo())
+    await coordinator.execute("greet", session_id="s")
+    onnx.put(tmp_path / "models", "doubling", onnx.doubling())
+    record = inference_pb2.PostInferenceSessionRequest(model_id="doubling", session_id="s")
+    made = (await coordinator.inference.PostInferenceSession(record)).inference_session
+    ask = pb.GetProcessingSessionRequest(session_id="s", include_domain_views=True)
+    views = {view.domain: view for view in (await coordinator.stub.GetProcessingSession(ask)).session.domain_views}
+
+    assert {name: view.reachable for name, view in views.items()} == dict.fromkeys(
+        ("inference", "model", "postprocessing"), True
+    )
+    (shown,) = MessageToDict(views["inference"].view)["inference_sessions"]
+    assert shown["inference_session_id"] == made.inference_session_id
+    assert not (await coordinator.session("s")).domain_views
+
+    delete = pb.DeleteProcessingSessionRequest(session_id="s")
+    done = {view.domain: view for view in (await coordinator.stub.DeleteProcessingSession(delete)).domain_views}
+    assert MessageToDict(done["inference"].view)["deleted_count"] == 1
+
+
+async def test_a_domain_that_cannot_be_asked_is_told_apart(tmp_path):
+    """The session is shown all the same; so it is removed."""
+    async with serving(
+        tmp_path, only="processing", inference_address=NOWHERE, postprocessing_address=NOWHERE
+    ) as coordinator:
+        await coordinator.put("greet", echo())
+        started = await coordinator.execute("greet", session_id="s", background=True)
+        ask = pb.GetProcessingSessionRequest(session_id="s", include_domain_views=True)
+        session = (await coordinator.stub.GetProcessingSession(ask)).session
+        delete = pb.DeleteProcessingSessionRequest(session_id="s", force=True)
+        cleaned = (await coordinator.stub.DeleteProcessingSession(delete)).domain_views
+        left = await coordinator.sessions()
+
+    assert started.session.session_id == "s"
+    for views in (session.domain_views, cleaned):
+        (inference,) = [view for view in views if view.domain == "inference"]
+        assert (inference.reachable, inference.failure.reason_name) == (False, "DOMAIN_UNAVAILABLE")
+    assert left == []
 
 
 async def test_pages_follow_each_other(many):
