@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from processing_service.engine.records import (
-    RULES,
     Fault,
     Output,
     Plan,
@@ -116,7 +115,6 @@ class State:
     """Since when its clocks stand still; 0 = they run."""
     cancelled_us: int = 0
     fault: Fault | None = None
-    rules: int = RULES
 
     def copy(self) -> State:
         """An equal state that may be changed; its steps are shared until they are."""
@@ -137,7 +135,6 @@ class State:
             self.paused_us,
             self.cancelled_us,
             self.fault,
-            self.rules,
         )
 
 
