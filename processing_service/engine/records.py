@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 RULES: Final = 1
-"""Version of `decide`; a session keeps the one that it started with."""
+"""Version of `decide`, held by tests/unit/engine/golden; docs/design/engine.md says what a second one takes."""
 
 
 class SessionState(IntEnum):
