@@ -10,6 +10,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from instructors.listing import listed
 from instructors.selection import selected
 from instructors.views import event_of, receipts_of, row_view, session_of, steps_of
 from processing_service.engine.base import Engine
@@ -100,7 +101,7 @@ class SessionReader:
             return {}
 
     async def page(self, request: pb.GetProcessingSessionsRequest) -> pb.GetProcessingSessionsResponse:
-        """Sessions, newest first. Raises CoordinatorError: PAGE_TOKEN_INVALID, FIELD_INVALID."""
+        """Sessions, newest first, as `listed`. Raises CoordinatorError: PAGE_TOKEN_INVALID, FIELD_INVALID."""
         size = page_size(request.page_size)
         asked = pb.GetProcessingSessionsRequest()
         asked.CopyFrom(request)
@@ -111,7 +112,7 @@ class SessionReader:
         chosen = _filter(request, current().tenant)
         rows = await self._store.page(chosen, before, size + 1)
         now_us = self._now_us()
-        shown = fit((row_view(row, now_us, self._owner) for row in rows), size)
+        shown = fit((listed(row_view(row, now_us, self._owner)) for row in rows), size)
         response = pb.GetProcessingSessionsResponse(sessions=shown)
         if len(rows) > len(shown):
             response.next_page_token = make_token(which, str(rows[len(shown) - 1].number))

@@ -5,6 +5,7 @@ import asyncio
 import grpc
 import pytest
 from coordinator.inference.v1 import inference_pb2
+from coordinator.payload.v1.payload_pb2 import Datum
 from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from processing_service.wire.errors import Code
 from processing_service.wire.interceptors.errors import from_rpc_error
 from tests import onnx_models as onnx
-from tests.coordinators import echo, execution, outputs_of, paths, refused, serving
+from tests.coordinators import ECHO, echo, execution, outputs_of, paths, refused, serving
 
 NOWHERE = "127.0.0.1:1"
 
@@ -177,21 +178,39 @@ async def test_a_page_token_of_another_list_is_refused(many, token):
     assert (error.code, error.reason_name) == (Code.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID")
 
 
-async def test_large_results_do_not_break_a_list(coordinator):
+async def test_large_sessions_do_not_break_a_list(coordinator):
     """A page whose sessions have more to show than a message carries is shorter than it was asked to be."""
-    parameters = {"text": {"value_type": "STRING"}}
-    outputs = {"text": {"value": "${steps.say.echo.text}"}}
-    await coordinator.put("large", echo(text="${parameters.text}"), parameters=parameters, outputs=outputs)
-    for number in range(7):
-        await coordinator.execute("large", {"text": "x" * 900_000}, session_id=f"s{number}")
-    found, token = [], ""
-    while True:
-        reply = await ask(coordinator, page_token=token)
-        found += ids(reply)
-        if not (token := reply.next_page_token):
-            break
+    await coordinator.put("good", echo())
+    labels = {f"l{number}": "\U0001f600" * 250 for number in range(32)}
+    for number in range(110):
+        await coordinator.execute("good", session_id=f"s{number}", labels=labels)
+    first = await ask(coordinator, page_size=1000)
+    second = await ask(coordinator, page_size=1000, page_token=first.next_page_token)
 
-    assert found == [f"s{number}" for number in range(6, -1, -1)]
+    assert ids(first) + ids(second) == [f"s{number}" for number in range(109, -1, -1)]
+
+
+async def test_a_list_holds_no_content(coordinator):
+    """Payloads keep name, media type and reference; outputs that are small stay; the session itself has all."""
+    parameters = {"text": {"value_type": "STRING"}, "page": {"value_type": "BYTES"}}
+    step = {"step_id": "keep", "operation": ECHO, "parameters": {"echo": {"datum": "${parameters.page}"}}}
+    steps = [echo(text="${parameters.text}"), step]
+    outputs = {"text": {"value": "${steps.say.echo.text}"}, "page": {"value": "${steps.keep.echo.datum}"}}
+    await coordinator.put("keep", *steps, parameters=parameters, outputs=outputs)
+    small = {"page": Datum(inline_bytes=b"x" * 1000, media_type="image/png")}
+    large = {"page": Datum(inline_bytes=b"x" * 300_000, media_type="image/png")}
+    await coordinator.execute("keep", {"text": "hello"}, payloads=small, session_id="small")
+    await coordinator.execute("keep", {"text": "x" * 5000}, payloads=large, session_id="large")
+    second, first = (await ask(coordinator)).sessions
+    whole = [await coordinator.session(name) for name in ("small", "large")]
+
+    assert outputs_of(first) == {"text": "hello"}
+    assert dict(first.payloads) == {"page": Datum(media_type="image/png")}
+    assert outputs_of(second) == {}
+    assert second.payloads["page"].artifact.size_bytes == 300_000
+    assert second.ByteSize() < 1000
+    assert whole[0].payloads["page"].inline_bytes == b"x" * 1000
+    assert outputs_of(whole[1]) == {"text": "x" * 5000}
 
 
 async def test_tenants_do_not_see_each_other(many):

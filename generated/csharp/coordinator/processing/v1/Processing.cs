@@ -16915,7 +16915,8 @@ namespace Coordinator.Processing.V1 {
         = pb::FieldCodec.ForMessage(10, global::Coordinator.Processing.V1.Session.Parser);
     private readonly pbc::RepeatedField<global::Coordinator.Processing.V1.Session> sessions_ = new pbc::RepeatedField<global::Coordinator.Processing.V1.Session>();
     /// <summary>
-    /// Newest first, without steps.
+    /// Newest first, without steps, without the content of payloads (names, media types and references to artifacts stay),
+    /// and with outputs of up to 4 KiB; GetProcessingSession has all of it.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]

@@ -2612,7 +2612,9 @@ class GetProcessingSessionsResponse(_message.Message):
     """Entries in all pages; set where a kept counter answers."""
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Session]:
-        """Newest first, without steps."""
+        """Newest first, without steps, without the content of payloads (names, media types and references to artifacts stay),
+        and with outputs of up to 4 KiB; GetProcessingSession has all of it.
+        """
 
     def __init__(
         self,

@@ -230,7 +230,8 @@ class ProcessingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetProcessingSessions(self, request, context):
-        """Lists the sessions, newest first, without steps. Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+        """Lists the sessions, newest first, without steps and without the content of payloads. Errors: INVALID_ARGUMENT
+        (PAGE_TOKEN_INVALID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -62,7 +62,9 @@ class ProcessingServiceStub:
     FIELD_CONFLICT), ALREADY_EXISTS (SESSION_ALREADY_EXISTS), FAILED_PRECONDITION (SESSION_TOO_DEEP).
     """
     GetProcessingSessions: _grpc.UnaryUnaryMultiCallable[_processing_pb2.GetProcessingSessionsRequest, _processing_pb2.GetProcessingSessionsResponse]
-    """Lists the sessions, newest first, without steps. Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID)."""
+    """Lists the sessions, newest first, without steps and without the content of payloads. Errors: INVALID_ARGUMENT
+    (PAGE_TOKEN_INVALID).
+    """
     GetProcessingSession: _grpc.UnaryUnaryMultiCallable[_processing_pb2.GetProcessingSessionRequest, _processing_pb2.GetProcessingSessionResponse]
     """Reads one session with its steps. Errors: NOT_FOUND (SESSION_NOT_FOUND, SESSION_NOT_STORED)."""
     GetProcessingSessionEvents: _grpc.UnaryUnaryMultiCallable[_processing_pb2.GetProcessingSessionEventsRequest, _processing_pb2.GetProcessingSessionEventsResponse]
@@ -169,7 +171,9 @@ class ProcessingServiceAsyncStub(ProcessingServiceStub):
     FIELD_CONFLICT), ALREADY_EXISTS (SESSION_ALREADY_EXISTS), FAILED_PRECONDITION (SESSION_TOO_DEEP).
     """
     GetProcessingSessions: _aio.UnaryUnaryMultiCallable[_processing_pb2.GetProcessingSessionsRequest, _processing_pb2.GetProcessingSessionsResponse]  # type: ignore[assignment]
-    """Lists the sessions, newest first, without steps. Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID)."""
+    """Lists the sessions, newest first, without steps and without the content of payloads. Errors: INVALID_ARGUMENT
+    (PAGE_TOKEN_INVALID).
+    """
     GetProcessingSession: _aio.UnaryUnaryMultiCallable[_processing_pb2.GetProcessingSessionRequest, _processing_pb2.GetProcessingSessionResponse]  # type: ignore[assignment]
     """Reads one session with its steps. Errors: NOT_FOUND (SESSION_NOT_FOUND, SESSION_NOT_STORED)."""
     GetProcessingSessionEvents: _aio.UnaryUnaryMultiCallable[_processing_pb2.GetProcessingSessionEventsRequest, _processing_pb2.GetProcessingSessionEventsResponse]  # type: ignore[assignment]
@@ -315,7 +319,9 @@ class ProcessingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _processing_pb2.GetProcessingSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_processing_pb2.GetProcessingSessionsResponse, _abc.Awaitable[_processing_pb2.GetProcessingSessionsResponse]]:
-        """Lists the sessions, newest first, without steps. Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID)."""
+        """Lists the sessions, newest first, without steps and without the content of payloads. Errors: INVALID_ARGUMENT
+        (PAGE_TOKEN_INVALID).
+        """
 
     @_abc_1.abstractmethod
     def GetProcessingSession(
