@@ -91,7 +91,9 @@ async def test_an_unknown_digest_and_an_offset_past_the_end_are_refused(coordina
     stored = await coordinator.stub.PostProcessingArtifact(chunks(b"small"))
     for digest in ("0" * 64, "../../etc/passwd", ""):
         request = pb.GetProcessingArtifactRequest(digest=digest)
-        assert (await refused(coordinator.stub.GetProcessingArtifact(request))).reason_name == "ARTIFACT_NOT_FOUND"
+        error = await refused(coordinator.stub.GetProcessingArtifact(request))
+        assert (error.reason_name, error.metadata["resource_name"]) == ("ARTIFACT_NOT_FOUND", digest)
+        assert repr(digest) in error.message
     request = pb.GetProcessingArtifactRequest(digest=stored.artifact.digest, offset=6)
     assert (await refused(coordinator.stub.GetProcessingArtifact(request))).code is Code.OUT_OF_RANGE
 

@@ -81,7 +81,7 @@ class FileArtifacts:
             CoordinatorError: ARTIFACT_NOT_FOUND; DIGEST_MISMATCH if the file has been damaged.
         """
         path = self._path(digest)
-        return await self._read(lambda: _checked(path.read_bytes(), digest))
+        return await self._read(digest, lambda: _checked(path.read_bytes(), digest))
 
     async def find(self, digest: str) -> Artifact:
         """What is known of the content, which stays for a grace from now on.
@@ -90,7 +90,7 @@ class FileArtifacts:
             CoordinatorError: ARTIFACT_NOT_FOUND.
         """
         path = self._path(digest)
-        return await self._read(lambda: self._describe(path, digest))
+        return await self._read(digest, lambda: self._describe(path, digest))
 
     async def chunks(self, digest: str, offset: int) -> AsyncIterator[bytes]:
         """The content from an offset, in bytes, in chunks of at most 1 MiB.
@@ -99,7 +99,7 @@ class FileArtifacts:
             CoordinatorError: ARTIFACT_NOT_FOUND; OUT_OF_RANGE if the offset is past the end.
         """
         path = self._path(digest)
-        size = (await self._read(path.stat)).st_size
+        size = (await self._read(digest, path.stat)).st_size
         if not 0 <= offset <= size:
             raise CoordinatorError(
                 Code.OUT_OF_RANGE,
@@ -108,7 +108,7 @@ class FileArtifacts:
                 violations=[Violation("offset", f"must be from 0 to {size}")],
             )
         for start in range(offset, size, CHUNK_BYTES):
-            yield await self._read(lambda start=start: _chunk(path, start))  # type: ignore[misc]
+            yield await self._read(digest, lambda start=start: _chunk(path, start))  # type: ignore[misc]
 
     async def refresh(self, digests: Sequence[str]) -> None:
         """Begins the grace of contents anew; those that are not here are passed over."""
@@ -132,12 +132,11 @@ class FileArtifacts:
         self._pool.shutdown(wait=True)
         remove_parts(self._folder)
 
-    async def _read(self, work: Callable[[], T]) -> T:
+    async def _read(self, digest: str, work: Callable[[], T]) -> T:
         try:
             return await self._run(work)
         except FileNotFoundError as error:
-            name = Path(str(error.filename)).name
-            raise not_found(ErrorReason.ERROR_REASON_ARTIFACT_NOT_FOUND, "artifact", name) from error
+            raise not_found(ErrorReason.ERROR_REASON_ARTIFACT_NOT_FOUND, "artifact", digest) from error
         except OSError as error:
             raise translate(error) from error
 
