@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from processing_service.cli.flags import Format
+from processing_service.client.values import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Output:
 def to_plain(item: Any) -> Any:
     """The item as JSON has it; messages by their proto names."""
     if isinstance(item, Message):
-        return MessageToDict(item, preserving_proto_field_name=True)
+        return whole(MessageToDict(item, preserving_proto_field_name=True))
     if is_dataclass(item) and not isinstance(item, type):
         return {name: to_plain(value) for name, value in asdict(item).items()}
     if isinstance(item, Path):

@@ -49,8 +49,18 @@ def to_struct(values: Mapping[str, Any]) -> Struct:
 
 def from_struct(struct: Struct) -> dict[str, Any]:
     """The Python values of a Struct; whole numbers are int."""
-    found: dict[str, Any] = _whole(MessageToDict(struct))
+    found: dict[str, Any] = whole(MessageToDict(struct))
     return found
+
+
+def whole(value: Any) -> Any:
+    """JSON with its whole numbers as int, as far as a double tells them apart."""
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT
+    return int(value) if is_whole else value
 
 
 def tensor_of(array: Array) -> Tensor:
@@ -81,14 +91,6 @@ def to_timestamp(moment: datetime | None) -> Timestamp | None:
     timestamp = Timestamp()
     timestamp.FromDatetime(moment)
     return timestamp
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _plain(value: Any, path: str) -> Any:

@@ -162,6 +162,8 @@ def shown(value: Any) -> str:
         return "an object"
     if isinstance(value, str):
         return repr(value if len(value) <= _MAX_SHOWN else value[:_MAX_SHOWN] + "...")
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
+        value = int(value)  # all numbers of a Struct are floats, whatever was written
     return str(value)[:_MAX_SHOWN] if isinstance(value, int | float) else f"{type(value).__name__}"
 
 

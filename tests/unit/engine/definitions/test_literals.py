@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing_service.engine.definitions.literals import canonical, duration, enum_value, scalar
+from processing_service.engine.definitions.literals import canonical, duration, enum_value, scalar, shown
 from processing_service.engine.definitions.paths import Unfit
 from processing_service.engine.definitions.values import short_float
 
@@ -91,6 +91,14 @@ def test_an_unknown_enum_value_is_refused_with_the_nearest() -> None:
     with pytest.raises(Unfit) as caught:
         enum_value(Interpolation.DESCRIPTOR)("lanzcos")
     assert caught.value.suggestion == "LANCZOS"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1, "1"), (1.0, "1"), (-0.0, "0"), (0.5, "0.5"), (1e300, "1e+300"), (float("nan"), "nan")]
+)
+def test_numbers_are_shown_as_they_were_written(value: float, text: str) -> None:
+    """A Struct makes each number a float; a whole one is shown as whole."""
+    assert shown(value) == text
 
 
 @given(st.floats(width=32, allow_nan=False))

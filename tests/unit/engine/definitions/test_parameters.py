@@ -138,7 +138,7 @@ FAULTS = {
     "required and null": (request(count=None), "parameters.count", ErrorReason.ERROR_REASON_FIELD_REQUIRED, ""),
     "text": (request(count="five"), "parameters.count", ErrorReason.ERROR_REASON_FIELD_INVALID, ""),
     "too big": (request(count="9223372036854775808"), "parameters.count", ErrorReason.ERROR_REASON_FIELD_INVALID, ""),
-    "number as text": (request(count=1, name=5), "parameters.name", ErrorReason.ERROR_REASON_FIELD_INVALID, '"5.0"'),
+    "number as text": (request(count=1, name=5), "parameters.name", ErrorReason.ERROR_REASON_FIELD_INVALID, '"5"'),
     "bytes in parameters": (
         request(count=1, page="YQ=="),
         "parameters.page",
