@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import BinaryIO
 
+import typer
 from coordinator.processing.v1 import processing_pb2 as pb
 
 from processing_service.cli.verbs import Call
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def read(file: BinaryIO) -> str:
+    """The text of a definition. Raises typer.BadParameter for a file that is none."""
+    try:
+        return file.read().decode()
+    except UnicodeDecodeError:
+        text = f"{file.name} is no text; a definition is YAML or JSON in UTF-8"
+    except OSError as error:
+        text = f"{file.name} cannot be read: {error.strerror}"
+    raise typer.BadParameter(text)
 
 
 async def check(call: Call, source: str, *, server: bool) -> tuple[pb.Workflow, list[str]]:
@@ -40,5 +53,13 @@ async def find(call: Call, name: str) -> pb.Workflow:
     """The workflow that a file of that name defines, or that the server has."""
     path = Path(name)
     if path.suffix in _SUFFIXES:
-        return compile_here(await asyncio.to_thread(path.read_text, encoding="utf-8"))[0]
+        return compile_here(await asyncio.to_thread(_read, path))[0]
     return (await call.client.get_processing_workflow(name)).workflow
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return read(file)
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}") from None

@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True, help="Workflow definitions.")
 
 WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of the workflow.")]
 FileArgument = Annotated[
-    typer.FileText, typer.Argument(metavar="FILE", help="Definition as YAML or JSON; - is standard input.")
+    typer.FileBinaryRead, typer.Argument(metavar="FILE", help="Definition as YAML or JSON; - is standard input.")
 ]
 
 
@@ -49,9 +49,9 @@ async def validate(
 
     Needs no server, unless it uses domains that are not in the contract.
     """
-    from processing_service.cli.definitions import check
+    from processing_service.cli.definitions import check, read
 
-    workflow, warnings = await check(call, file.read(), server=server)
+    workflow, warnings = await check(call, read(file), server=server)
     lines = [f"warning: {warning}" for warning in warnings]
     call.output.one(workflow, [*lines, f"{workflow.workflow_id} is valid, digest {workflow.digest}"])
 
@@ -80,7 +80,9 @@ async def put(
     ] = False,
 ) -> None:
     """Checks a definition and stores it."""
-    reply = await call.client.put_processing_workflow(file.read(), allow_breaking=allow_breaking)
+    from processing_service.cli.definitions import read
+
+    reply = await call.client.put_processing_workflow(read(file), allow_breaking=allow_breaking)
     workflow = reply.workflow
     done = f"stored as revision {workflow.revision}" if reply.changed else "was stored before, with the same meaning"
     warnings = [f"warning: {warning}" for warning in reply.warnings]

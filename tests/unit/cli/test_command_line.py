@@ -61,6 +61,26 @@ def ask(run, coordinator):
     return ask
 
 
+@pytest.mark.parametrize("command", ["put", "validate", "graph"])
+async def test_a_definition_that_is_no_text_is_refused(run, tmp_path, command):
+    """A picture in the place of a definition ends with 2 and one line that says so, not with a traceback."""
+    (tmp_path / "page.yaml").write_bytes(b"\x89PNG\r\n\x1a\n\xff")
+
+    ended = await run("workflow", command, "page.yaml")
+
+    assert ended.code == 2
+    assert "page.yaml is no text" in ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_a_definition_that_is_not_there_is_refused(run):
+    """`workflow graph` names the file that cannot be read."""
+    ended = await run("workflow", "graph", "none.yaml")
+
+    assert (ended.code, "Traceback" in ended.err) == (2, False)
+    assert "none.yaml cannot be read" in ended.err
+
+
 async def test_session_that_succeeds(ask, coordinator, tmp_path):
     """A session that succeeds ends with 0; its outputs are printed, files written where --save says."""
     (tmp_path / "page.png").write_bytes(b"\x89PNG")
@@ -71,6 +91,7 @@ async def test_session_that_succeeds(ask, coordinator, tmp_path):
     session = json.loads(ended.out)
     assert session["state"] == "SESSION_STATE_SUCCEEDED"
     assert session["outputs"] == {"count": 3}
+    assert '"count": 3\n' in ended.out  # not 3.0
     assert (tmp_path / "out" / "page.png").read_bytes() == b"\x89PNG"
     (request,) = coordinator.requests("PostWorkflowExecute")
     assert request.payloads["page"].media_type == "image/png"
