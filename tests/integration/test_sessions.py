@@ -298,6 +298,8 @@ async def test_a_live_session_is_removed_with_force_alone(coordinator):
     error = await refused(delete(pb.DeleteProcessingSessionRequest(session_id="s")))
     assert (error.code, error.reason_name) == (Code.FAILED_PRECONDITION, "SESSION_STATE_ILLEGAL")
     assert error.metadata["state"] in ("PENDING", "RUNNING")
+    assert "PostSessionControl" in error.message
+    assert "--force" in error.message
     assert (await coordinator.session("s")).state not in (pb.SESSION_STATE_TERMINATED,)
 
     await delete(pb.DeleteProcessingSessionRequest(session_id="s", force=True))

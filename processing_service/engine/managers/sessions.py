@@ -185,7 +185,8 @@ def may_delete(row: SessionRow) -> None:
         raise CoordinatorError(
             Code.FAILED_PRECONDITION,
             ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL,
-            f"session {row.start.session_id!r} is {row.state.name}; cancel it first, or delete it with force",
+            f"session {row.start.session_id!r} is {row.state.name}; cancel it first (`session cancel`, or "
+            "PostSessionControl), or delete it with `--force` (`force` of the request)",
             metadata={"session_id": row.start.session_id, "state": row.state.name, "legal_actions": "force"},
         )
 
