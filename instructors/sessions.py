@@ -112,7 +112,7 @@ class SessionReader:
         chosen = _filter(request, current().tenant)
         rows = await self._store.page(chosen, before, size + 1)
         now_us = self._now_us()
-        shown = fit((listed(row_view(row, now_us, self._owner)) for row in rows), size)
+        shown = fit((self._listed(row, now_us) for row in rows), size)
         response = pb.GetProcessingSessionsResponse(sessions=shown)
         if len(rows) > len(shown):
             response.next_page_token = make_token(which, str(rows[len(shown) - 1].number))
@@ -120,6 +120,12 @@ class SessionReader:
         if total is not None:
             response.total_count = total
         return response
+
+    def _listed(self, row: SessionRow, now_us: int) -> pb.Session:
+        session = listed(row_view(row, now_us, self._owner))
+        if not row.state.terminal and (live := self._engine.live(row.start.session_id, row.start.tenant)):
+            session.progress = live.fraction()
+        return session
 
     async def events(self, request: pb.GetProcessingSessionEventsRequest) -> pb.GetProcessingSessionEventsResponse:
         """History, oldest first. Raises as `row`; SEQUENCE_OUT_OF_RANGE, PAGE_TOKEN_INVALID."""

@@ -213,6 +213,19 @@ async def test_a_list_holds_no_content(coordinator):
     assert outputs_of(whole[1]) == {"text": "x" * 5000}
 
 
+async def test_a_list_tells_how_far_sessions_are(coordinator):
+    """A session that runs has the progress that it has by itself."""
+    slow = echo("slow", text="${steps.say.echo.text}", delay="60s")
+    await coordinator.put("half", echo(), slow)
+    await coordinator.execute("half", session_id="s", background=True)
+    async for update in coordinator.watch("s"):
+        if update.event.kind == pb.EVENT_KIND_STEP_SUCCEEDED:
+            break
+    (session,) = (await ask(coordinator)).sessions
+
+    assert session.progress == (await coordinator.session("s")).progress == 0.5
+
+
 async def test_tenants_do_not_see_each_other(many):
     """Sessions of the same id in two tenants are two sessions; what is not yours is not there."""
     tenant = (("coordinator-tenant", "other"),)
