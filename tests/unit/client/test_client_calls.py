@@ -231,7 +231,6 @@ MATRIX = pb.PostBatchCreateRequest(workflow_ids=["w"])
     "call",
     [
         pytest.param(lambda client: client.post_workflow_plan(pb.PostWorkflowExecuteRequest()), id="plan"),
-        pytest.param(lambda client: client.post_session_control("s", pb.CONTROL_ACTION_PAUSE), id="control"),
         pytest.param(lambda client: client.get_processing_batch("b"), id="get"),
         pytest.param(lambda client: client.post_batch_create(MATRIX), id="create"),
         pytest.param(lambda client: client.post_batch_items("b", [pb.BatchItem(item_id="i")]), id="items"),
