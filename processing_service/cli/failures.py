@@ -62,6 +62,11 @@ def report(error: Exception) -> ExitCode:
     return _CODES.get(error.code, ExitCode.FAILED)
 
 
+def say_break(error: CoordinatorError) -> None:
+    """Writes to stderr that a connection broke and is made anew."""
+    print(f"{error.message}; reconnecting", file=sys.stderr, flush=True)
+
+
 def show_failure(failure: Failure) -> None:
     """Writes a failure of a session and its causes to stderr."""
     for line in _failure_lines(failure, "  "):

@@ -33,7 +33,7 @@ async def finish(call: Call, session: pb.Session, *, watch: bool, max_wait: floa
     """The session at its end; with `watch` stderr shows the way there."""
     if session.state in ENDED:
         return session
-    async with _waiting(session.session_id, max_wait):
+    async with _waiting(call, session.session_id, max_wait):
         if watch:
             await follow(call.client.watch_session(session.session_id), sys.stderr)
         return await call.client.wait_session(session.session_id)
@@ -50,7 +50,7 @@ async def conclude(call: Call, session: pb.Session, folder: Path | None) -> None
 async def watch(call: Call, session_id: str, after: int | None, max_wait: float | None) -> None:
     """Shows the session's way on stdout, then ends the command with the code of its state."""
     updates = call.client.watch_session(session_id, after)
-    async with _waiting(session_id, max_wait):
+    async with _waiting(call, session_id, max_wait):
         if call.output.for_people:
             await follow(updates, sys.stdout)
         else:
@@ -72,20 +72,23 @@ async def save(call: Call, session: pb.Session, folder: Path | None) -> None:
 
 
 @asynccontextmanager
-async def _waiting(session_id: str, max_wait: float | None) -> AsyncIterator[None]:
+async def _waiting(call: Call, session_id: str, max_wait: float | None) -> AsyncIterator[None]:
     """Says how to come back to a session that goes on without us."""
     try:
         async with asyncio.timeout(max_wait):
             yield
     except TimeoutError:
-        _goes_on(session_id)
+        _goes_on(call, session_id)
         raise stop(ExitCode.TIMEOUT) from None
     except asyncio.CancelledError:
-        _goes_on(session_id)
+        _goes_on(call, session_id)
         raise
 
 
-def _goes_on(session_id: str) -> None:
+def _goes_on(call: Call, session_id: str) -> None:
+    if not call.client.answered:
+        print(f"error: no server has answered, so nothing is known of session {session_id}", file=sys.stderr)
+        return
     text = f"session {session_id} goes on; `processing-service session watch {session_id}` follows it"
     print(text, file=sys.stderr)
 

@@ -57,6 +57,7 @@ def verb(app: typer.Typer, name: str) -> Callable[[Work], Work]:
 
 
 async def _work(work: Work, shared: dict[str, Any], arguments: dict[str, Any]) -> None:
+    from processing_service.cli.failures import say_break
     from processing_service.cli.loading import load
     from processing_service.cli.output import Output
     from processing_service.client import CoordinatorClient
@@ -67,7 +68,7 @@ async def _work(work: Work, shared: dict[str, Any], arguments: dict[str, Any]) -
         "--token-file": ("client.token_file", shared["token_file"] and str(shared["token_file"])),
     }
     settings = load(shared["config"], flags).settings.client
-    async with CoordinatorClient(settings=settings) as client:
+    async with CoordinatorClient(settings=settings, on_break=say_break) as client:
         await work(Call(client, Output(shared["output"])), **arguments)
 
 

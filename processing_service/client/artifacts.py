@@ -59,7 +59,7 @@ class ArtifactCalls(Connected):
             CoordinatorError: DIGEST_MISMATCH behind the last chunk if a content read from its start is another one;
                 else as the RPC.
         """
-        comeback = Comeback(self._caller.settings.reconnect_window)
+        comeback = Comeback(self._caller)
         digested = hashlib.sha256()
         position = offset
         while True:

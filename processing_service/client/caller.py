@@ -14,6 +14,7 @@ from grpc.aio import AioRpcError
 from processing_service.client.settings import ClientSettings
 from processing_service.wire.callcontext import TENANT
 from processing_service.wire.channels import ChannelSettings, open_channel
+from processing_service.wire.errors import CoordinatorError
 from processing_service.wire.interceptors.errors import from_rpc_error
 from processing_service.wire.retries import RetrySettings, retried
 from processing_service.wire.security import read_secret
@@ -22,14 +23,26 @@ Sent = TypeVar("Sent", bound=Message)
 Received = TypeVar("Received", bound=Message)
 
 PEER: Final = "the coordinator"
+OnBreak = Callable[[CoordinatorError], None]
+
 _ONCE: Final = RetrySettings(max_attempts=1)
 
 
-class Caller:
-    """One channel to one coordinator; `async with` opens and closes it. One event loop, one thread."""
+def _ignore(error: CoordinatorError) -> None:
+    """Tells nobody."""
 
-    def __init__(self, settings: ClientSettings) -> None:
-        self.settings = settings
+
+class Caller:
+    """One channel to one coordinator; `async with` opens and closes it. One event loop, one thread.
+
+    Args:
+        on_break: told once of each connection that broke and does not come back at once.
+    """
+
+    def __init__(self, settings: ClientSettings, on_break: OnBreak | None = None) -> None:
+        self.settings, self.on_break = settings, on_break or _ignore
+        self.answered = False
+        """Whether the coordinator has ever answered, other than with an error."""
         self._retries = RetrySettings(max_attempts=settings.attempts)
         self._metadata: tuple[tuple[str, str], ...] = ()
         self._channel: grpc.aio.Channel | None = None
@@ -81,7 +94,9 @@ class Caller:
             except AioRpcError as error:
                 raise from_rpc_error(error, PEER) from error
 
-        return await retried(attempt, self._retries if repeatable else _ONCE, end)
+        reply = await retried(attempt, self._retries if repeatable else _ONCE, end)
+        self.answered = True
+        return reply
 
     async def send(
         self,
@@ -98,7 +113,9 @@ class Caller:
             except AioRpcError as error:
                 raise from_rpc_error(error, PEER) from error
 
-        return await retried(attempt, self._retries, end)
+        reply = await retried(attempt, self._retries, end)
+        self.answered = True
+        return reply
 
     async def stream(
         self, method: grpc.aio.UnaryStreamMultiCallable[Sent, Received], request: Sent, seconds: float
@@ -107,6 +124,7 @@ class Caller:
         call = method(request, timeout=seconds, metadata=self._metadata)
         try:
             async for message in call:
+                self.answered = True
                 yield message
         except AioRpcError as error:
             raise from_rpc_error(error, PEER) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from coordinator.processing.v1 import processing_pb2_grpc as rpc
 
-from processing_service.client.caller import Caller
+from processing_service.client.caller import Caller, OnBreak
 from processing_service.client.settings import ClientSettings
 
 if TYPE_CHECKING:  # the stub of asyncio exists in the typing stubs only
@@ -19,8 +19,13 @@ class Connected:
 
     _stub: ProcessingServiceAsyncStub
 
-    def __init__(self, settings: ClientSettings) -> None:
-        self._caller = Caller(settings)
+    def __init__(self, settings: ClientSettings, on_break: OnBreak | None = None) -> None:
+        self._caller = Caller(settings, on_break)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the coordinator has ever answered this client, other than with an error."""
+        return self._caller.answered
 
     async def __aenter__(self) -> Self:
         await self._caller.__aenter__()

@@ -8,6 +8,7 @@ from typing import Any
 from coordinator.processing.v1 import processing_pb2 as pb
 
 from processing_service.client.batches import BatchCalls
+from processing_service.client.caller import OnBreak
 from processing_service.client.models import ModelCalls
 from processing_service.client.outputs import Outputs
 from processing_service.client.settings import ClientSettings
@@ -29,12 +30,20 @@ class CoordinatorClient(WorkflowCalls, SessionWatching, BatchCalls, ModelCalls):
     Args:
         address: `host:port` or `unix:path`; None = that of the settings.
         settings: see ClientSettings.
+        on_break: told once of each stream whose connection broke and does not come back at once.
         options: single fields of the settings, such as `deadline=5.0`.
     """
 
-    def __init__(self, address: str | None = None, *, settings: ClientSettings | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        settings: ClientSettings | None = None,
+        on_break: OnBreak | None = None,
+        **options: Any,
+    ) -> None:
         chosen = options if address is None else options | {"address": address}
-        super().__init__(replace(settings or ClientSettings(), **chosen))
+        super().__init__(replace(settings or ClientSettings(), **chosen), on_break)
 
     def outputs_of(self, session: pb.Session) -> Outputs:
         """The outputs of a session that succeeded."""

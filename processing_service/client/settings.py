@@ -25,7 +25,8 @@ class ClientSettings:
     attempts: int = 3
     """Tries of one call, the first included."""
     reconnect_window: float = 60.0
-    """Seconds that a stream (watch, artifact) tries to come back after its connection broke."""
+    """Seconds that a stream (watch, artifact) tries to come back after its connection broke; `attempts` counts until
+    the coordinator has answered for the first time."""
     stream_deadline: float = 3600.0
     """Seconds that one connection of a stream lasts; then it is made anew where it stood."""
     token_file: str = ""

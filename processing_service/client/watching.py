@@ -33,13 +33,14 @@ class SessionWatching(SessionCalls):
         """A snapshot, then every event behind it (or behind `after_sequence`) once and in order, and progress.
 
         A connection that breaks is made anew behind the last event that was seen, for as long as the settings'
-        `reconnect_window` lasts. Ends behind the terminal event.
+        `reconnect_window` lasts; a coordinator that has never answered is not waited for. Ends behind the terminal
+        event.
 
         Raises:
             CoordinatorError: as the RPC; UNAVAILABLE once the window is over.
         """
         watch = _Watch(after_sequence)
-        comeback = Comeback(self._caller.settings.reconnect_window)
+        comeback = Comeback(self._caller)
         while True:
             try:
                 async for update in self.watch_processing_session(session_id, watch.position):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from dataclasses import dataclass
 
@@ -106,6 +107,42 @@ async def test_session_that_does_not_succeed(ask, workflow, code):
     assert "ended " in ended.err
     if workflow == "fails":
         assert "session-1/read: the page is not an image (IMAGE_INVALID)" in ended.err
+
+
+@pytest.mark.parametrize("command", [("artifact", "get", "0" * 64, "x"), ("session", "watch", "x", "--max-wait", "30")])
+async def test_a_stream_without_a_server_ends_as_any_other_call(run, command):
+    """Where no server is there is nothing to wait for, and nothing is said of a session that was never seen."""
+    ended = await run(*command, PROCESSING_SERVICE__CLIENT__RECONNECT_WINDOW="3600")
+
+    assert ended.code == 3
+    assert "cannot be reached" in ended.err
+    assert "goes on" not in ended.err
+
+
+async def test_a_server_that_is_mute_says_nothing_of_a_session(run):
+    """With --max-wait the command ends with 5 and says that no server has answered."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        ended = await run("session", "watch", "x", "--max-wait", "0.2", address=address)
+
+    assert ended.code == 5
+    assert "no server has answered" in ended.err
+    assert "goes on" not in ended.err
+
+
+async def test_a_connection_that_breaks_is_told(ask, coordinator):
+    """A watch whose connection does not come back at once says so on stderr, once, and goes on."""
+    await ask("session", "start", "waits", "--background")
+    coordinator.cuts.extend([1, 0, 0, 0])
+    asking = asyncio.ensure_future(ask("session", "watch", "session-1", "--after", "0"))
+    async with asyncio.timeout(30):
+        while len(coordinator.requests("WatchProcessingSession")) < 5:  # noqa: ASYNC110 - another process is awaited
+            await asyncio.sleep(0.01)
+    coordinator.finish("session-1")
+    ended = await asking
+
+    assert ended.code == 0
+    assert ended.err.count("reconnecting") == 1
 
 
 async def test_watching_in_a_pipe(ask, coordinator):

@@ -109,6 +109,19 @@ async def test_watch_is_given_up_after_its_window(coordinator):
             await collect(client.watch_session(session_id), [])
 
 
+async def test_a_coordinator_that_was_never_there_is_not_waited_for(client, coordinator):
+    """Until it has answered for the first time it is tried as often as for any other call, however long the window."""
+    session_id = await started(client)
+    async with CoordinatorClient(coordinator.address, reconnect_window=3600.0) as other:
+        coordinator.cuts.extend([0] * 1000)
+
+        with pytest.raises(CoordinatorError) as caught:
+            await collect(other.watch_session(session_id), [])
+
+    assert caught.value.reason == ErrorReason.ERROR_REASON_SERVER_DRAINING
+    assert len(coordinator.requests("WatchProcessingSession")) == 3
+
+
 async def test_watch_of_nothing_is_refused_at_once(client, coordinator):
     """A session that is not there is NOT_FOUND without another try."""
     with pytest.raises(CoordinatorError) as caught:
