@@ -20,6 +20,7 @@ from processing_service.engine.definitions.bindings import Binding, binding_text
 from processing_service.engine.definitions.checks import check_bounds, check_dependencies, check_order, check_shape
 from processing_service.engine.definitions.compiled import CompiledStep, Definition
 from processing_service.engine.definitions.faults import Faults
+from processing_service.engine.definitions.json_template import check_bindings
 from processing_service.engine.definitions.kinds import ANY, BOOL, Base, Kind, fits, message_kind
 from processing_service.engine.definitions.outputs import Outputs, compile_outputs
 from processing_service.engine.definitions.parameter_checks import check_parameter
@@ -181,9 +182,10 @@ class _Compiler:
         self, path: str, step: WorkflowStep, operation: OperationType | None, context: TemplateContext
     ) -> Template | None:
         """The template of a step's request; its parameters are put into canonical form."""
-        if operation is None:
-            return None
         values = json_value(step.parameters)
+        if operation is None:  # whose fields nobody knows; what the bindings name can be checked all the same
+            check_bindings(values, f"{path}.parameters", context)
+            return None
         template, form = TemplateReader(context).template(operation.request, values, f"{path}.parameters")
         if step.operation == EXECUTE and form.get("workflow_id") == self._workflow.workflow_id:
             self._faults.add(f"{path}.parameters.workflow_id", "the workflow calls itself, and would never end")

@@ -70,6 +70,21 @@ class JsonReader:
         return value, _constant(self._context.literal(value, path))
 
 
+def check_bindings(value: Any, path: str, context: TemplateContext, depth: int = 0) -> None:
+    """Notes the faults of the bindings in a value of which nobody knows what it is for."""
+    text = context.binding_text(value)
+    if depth > MAX_DEPTH:
+        context.faults.add(path, f"values are nested deeper than {MAX_DEPTH}")
+    elif text is not None:
+        context.compile(text, path)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            check_bindings(item, join(path, str(key)), context, depth + 1)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            check_bindings(item, f"{path}[{index}]", context, depth + 1)
+
+
 def _constant(value: Any) -> Read:
     return lambda scope: value
 

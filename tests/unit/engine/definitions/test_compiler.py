@@ -560,6 +560,23 @@ def test_a_parameter_is_checked(declared: str, field: str, fault: str) -> None:
     assert fault in faults_of(source)[f"parameters.p.{field}"].description
 
 
+def test_an_operation_that_is_not_there_hides_no_binding() -> None:
+    """What the parameters of its step name is checked all the same; types and fields cannot be."""
+    steps = """\
+  - step_id: page
+    operation: postprocessing.post_nothing
+    parameters: {echo: {text: "${parameters.nam}", items: ["${parameters.picture}", {x: "${steps.line.text}"}]}}
+outputs:
+  text: {value: "${steps.page.whatever}"}
+"""
+
+    assert set(faults_of(HEAD + steps)) == {
+        "steps[0].operation",
+        "steps[0].parameters.echo.text",
+        "steps[0].parameters.echo.items[1].x",
+    }
+
+
 def test_a_message_has_faults_without_lines() -> None:
     """A definition that comes as a message is checked alike; its faults have paths alone."""
     workflow = Workflow(workflow_id="w")
