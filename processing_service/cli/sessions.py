@@ -43,7 +43,12 @@ async def start(
         float | None,
         typer.Option("--timeout", metavar="SECONDS", help="Its budget. [default: the workflow's]"),
     ] = None,
-    priority: Annotated[int, typer.Option("--priority", min=0, max=10, help="1 to 10, 10 first; 0 = 5.")] = 0,
+    priority: Annotated[
+        int,
+        typer.Option(
+            "--priority", min=0, max=10, help="1 to 10; 0 = 5. Kept with the session, without effect on the order yet."
+        ),
+    ] = 0,
     label: LabelFlag = None,
     max_wait: MaxWaitFlag = None,
 ) -> None:

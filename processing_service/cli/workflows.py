@@ -76,7 +76,7 @@ async def put(
     call: Call,
     file: FileArgument,
     allow_breaking: Annotated[
-        bool, typer.Option("--allow-breaking", help="Store it although clients of the one it replaces would break.")
+        bool, typer.Option("--allow-breaking", help="Without effect yet: what would break clients is not refused.")
     ] = False,
 ) -> None:
     """Checks a definition and stores it."""

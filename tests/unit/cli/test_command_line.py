@@ -145,6 +145,17 @@ async def test_a_connection_that_breaks_is_told(ask, coordinator):
     assert ended.err.count("reconnecting") == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "flag"), [(("workflow", "put"), "--allow-breaking"), (("session", "start"), "--priority")]
+)
+async def test_a_flag_without_effect_says_so(run, command, flag):
+    """The help of a flag that the limits call without effect promises none."""
+    ended = await run(*command, "--help")
+
+    described = " ".join(ended.out.partition(flag)[2].split()).partition(" --")[0]
+    assert "without effect" in described.lower()
+
+
 async def test_watching_in_a_pipe(ask, coordinator):
     """Without a terminal the progress is plain lines on stderr, and stdout is the session alone."""
     asking = asyncio.ensure_future(ask("session", "start", "waits", "--watch", "-o", "jsonl"))
