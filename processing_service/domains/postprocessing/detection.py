@@ -12,7 +12,8 @@ from coordinator.payload.v1.payload_pb2 import Tensor
 from coordinator.postprocessing.v1 import postprocessing_pb2 as pb
 
 from processing_service.domains.postprocessing.images import check_size, invalid_field
-from processing_service.domains.postprocessing.regions import order_corners, reading_order, to_region
+from processing_service.domains.postprocessing.reading_order import reading_order
+from processing_service.domains.postprocessing.regions import order_corners, to_region
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
 from processing_service.wire.errors import invalid
 from processing_service.wire.tensors import Array, name_of, to_array

@@ -56,20 +56,3 @@ def turn_upright(quad: Array) -> Array:
     """The corners as one reads: text in a region much taller than wide runs down, its letters lie on their side."""
     width, height = size_of(quad)
     return np.roll(quad, -1, axis=0) if height >= _UPRIGHT_RATIO * width else quad
-
-
-def reading_order(quads: Sequence[Array]) -> list[int]:
-    """Indices top to bottom, and left to right within a row: centres nearer than half the lower height are one row."""
-    rows: list[list[int]] = []
-    for index in sorted(range(len(quads)), key=lambda index: float(quads[index][:, 1].mean())):
-        last = rows[-1][-1] if rows else -1
-        if rows and _same_row(quads[last], quads[index]):
-            rows[-1].append(index)
-        else:
-            rows.append([index])
-    return [index for row in rows for index in sorted(row, key=lambda index: float(quads[index][:, 0].mean()))]
-
-
-def _same_row(quad: Array, other: Array) -> bool:
-    distance = abs(float(quad[:, 1].mean() - other[:, 1].mean()))
-    return distance < 0.5 * min(size_of(quad)[1], size_of(other)[1])

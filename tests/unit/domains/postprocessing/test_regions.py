@@ -5,7 +5,6 @@ from coordinator.postprocessing.v1 import postprocessing_pb2 as pb
 from processing_service.domains.postprocessing.regions import (
     order_corners,
     read_quads,
-    reading_order,
     size_of,
     to_region,
     turn_upright,
@@ -65,11 +64,3 @@ def test_tall_regions_are_read_from_top_to_bottom():
     """A region much taller than wide starts at its top right corner; others stay."""
     assert turn_upright(box(0, 0, 10, 100))[0].tolist() == [10, 0]
     assert turn_upright(box(0, 0, 100, 10))[0].tolist() == [0, 0]
-
-
-def test_rows_are_read_left_to_right():
-    """Boxes of one row go by x even if the right one lies a little higher; rows go down."""
-    quads = [box(100, 42, 150, 60), box(0, 0, 50, 20), box(60, -3, 90, 17), box(0, 40, 80, 60)]
-
-    assert reading_order(quads) == [1, 2, 3, 0]
-    assert reading_order([]) == []

@@ -6320,7 +6320,7 @@ namespace Coordinator.Postprocessing.V1 {
         = pb::FieldCodec.ForMessage(10, global::Coordinator.Postprocessing.V1.Region.Parser);
     private readonly pbc::RepeatedField<global::Coordinator.Postprocessing.V1.Region> regions_ = new pbc::RepeatedField<global::Coordinator.Postprocessing.V1.Region>();
     /// <summary>
-    /// Top to bottom, left to right.
+    /// As one reads: top to bottom and left to right, columns of running text one after the other.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]

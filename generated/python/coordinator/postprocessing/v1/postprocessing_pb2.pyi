@@ -800,7 +800,7 @@ class DetectRegionsResult(_message.Message):
     REGIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def regions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Region]:
-        """Top to bottom, left to right."""
+        """As one reads: top to bottom and left to right, columns of running text one after the other."""
 
     def __init__(
         self,
