@@ -44,7 +44,8 @@ def serve(
 ) -> None:
     """Serves the coordinator and its domains.
 
-    A domain without an address is served by this process. Told to stop (SIGTERM, Ctrl-C) it drains first.
+    A domain without an address is served by this process. Told to stop (SIGTERM, Ctrl-C) it drains first; told again,
+    it stops at once.
     """
     from processing_service.cli.loading import load
 

@@ -24,6 +24,11 @@ from processing_service.wire.telemetry.setup import observe
 log = logging.getLogger(__name__)
 
 _COORDINATOR: Final = "processing"
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+_DRAINING: Final = (
+    "draining: calls and sessions have %g s to end; a second signal (Ctrl-C) stops at once, "
+    "sessions go on at the next start"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +44,26 @@ class Running:
 
 
 async def serve(settings: Settings, ready: Callable[[Running], None] = lambda running: None) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Raises CoordinatorError: STORE_*, or if the address is taken."""
+    """Serves until SIGTERM or SIGINT, then drains; a second one ends the process at once, as the signal itself does.
+
+    Raises CoordinatorError: STORE_*, or if the address is taken.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPS:
         loop.add_signal_handler(number, stop.set)
     async with running(settings) as process:
         ready(process)
         await stop.wait()
-        log.info("draining")
+        _let_the_next_signal_end_it(loop)
+        log.info(_DRAINING, settings.drain_grace)
+
+
+def _let_the_next_signal_end_it(loop: asyncio.AbstractEventLoop) -> None:
+    """What is durable is written before it is acknowledged, so a hard end loses as little as kill -9: nothing."""
+    for number in _STOPS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
 
 
 @asynccontextmanager

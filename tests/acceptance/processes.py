@@ -56,13 +56,25 @@ class Server:
 
     async def kill(self) -> None:
         """kill -9."""
-        await self._end(signal.SIGKILL)
+        await self.end(signal.SIGKILL)
 
     async def stop(self) -> int:
         """SIGTERM; the exit code."""
-        return await self._end(signal.SIGTERM)
+        return await self.end(signal.SIGTERM)
 
-    async def _end(self, number: signal.Signals) -> int:
+    def tell(self, number: signal.Signals) -> None:
+        """A signal that it may take its time for."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def says(self, text: str) -> None:
+        """Waits until a line of its output has the text."""
+        async with asyncio.timeout(START_S):
+            while not any(text in line for line in self.output):  # noqa: ASYNC110 - another process is awaited
+                await asyncio.sleep(0.01)
+
+    async def end(self, number: signal.Signals) -> int:
+        """A signal, and the exit code that the process ends with."""
         process, self._process = self._process, None
         if process is None:
             return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -70,6 +71,27 @@ async def test_a_server_that_is_told_to_stop_answers_what_is_under_way(tmp_path:
     assert code == 0
     assert session.state == pb.SESSION_STATE_SUCCEEDED
     assert not any("taken up" in line for line in again.output)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_server_that_is_told_twice_to_stop_stops_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    """The first time it says how long it will wait; after the second the session goes on at the next start."""
+    arguments = ("--store", str(tmp_path / "store"), "--listen", f"unix:{tmp_path}/first.sock")
+    server = Server(*arguments, "--set", "drain_grace=3600")
+    await server.start()
+    async with CoordinatorClient(server.address) as client:
+        await client.put_processing_workflow(ECHOES)
+        parameters = {"text": "to the end", "delay_seconds": "5s"}
+        await client.post_workflow_execute("three-echoes", parameters, session_id="s", background=True)
+        server.tell(number)
+        await server.says("draining: calls and sessions have 3600 s to end")
+        code = await server.end(number)
+    again = Server(*arguments)
+    await again.start()
+    await again.says("1 sessions taken up")
+    await again.kill()
+
+    assert code == -number
 
 
 @pytest.mark.parametrize("kind", ["newer", "no database", "another database", "a file"])
