@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from coordinator.inference.v1.inference_pb2_grpc import InferenceServiceStub, add_InferenceServiceServicer_to_server
@@ -18,6 +20,11 @@ from processing_service.config import Settings
 from processing_service.wire.channels import ChannelSettings, InProcessChannel, InProcessServer, open_channel
 from processing_service.wire.interceptors.edge import Edge
 from processing_service.wire.telemetry.hooks import Telemetry
+
+if TYPE_CHECKING:
+    from processing_service.domains.model.repository import ModelRepository
+
+log = logging.getLogger(__name__)
 
 DOMAINS: Final = ("inference", "model", "postprocessing")
 """The domains of the contract that do the work; `model` asks `inference`, so it comes after it."""
@@ -107,23 +114,29 @@ class Hosting:
         self._adders[name] = add
         self.channels[name] = InProcessChannel(self.embedded)
 
-    def _inference(self) -> Callable[[grpc.aio.Server], None]:
-        from processing_service.domains.inference.servicer import InferenceServicer
+    @cached_property
+    def _repository(self) -> ModelRepository:
+        """The models of this process; the log says if there are none."""
         from processing_service.domains.model.repository import ModelRepository
 
-        servicer = InferenceServicer(
-            ModelRepository(self._settings.model), self._settings.inference, telemetry=self._telemetry
-        )
+        repository = ModelRepository(self._settings.model)
+        if lack := repository.lack():
+            log.warning("%s; until then no model can be used", lack)
+        return repository
+
+    def _inference(self) -> Callable[[grpc.aio.Server], None]:
+        from processing_service.domains.inference.servicer import InferenceServicer
+
+        servicer = InferenceServicer(self._repository, self._settings.inference, telemetry=self._telemetry)
         self._stack.push_async_callback(servicer.close)
         return lambda server: add_InferenceServiceServicer_to_server(servicer, server)
 
     def _model(self) -> Callable[[grpc.aio.Server], None]:
-        from processing_service.domains.model.repository import ModelRepository
         from processing_service.domains.model.servicer import ModelServicer
 
         channel = self.channels.get("inference")
         inference: Any = InferenceServiceStub(channel) if channel is not None else None
-        servicer = ModelServicer(ModelRepository(self._settings.model), inference)
+        servicer = ModelServicer(self._repository, inference)
         return lambda server: add_ModelServiceServicer_to_server(servicer, server)
 
     def _postprocessing(self) -> Callable[[grpc.aio.Server], None]:

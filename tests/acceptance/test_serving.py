@@ -73,6 +73,17 @@ async def test_a_server_that_is_told_to_stop_answers_what_is_under_way(tmp_path:
     assert not any("taken up" in line for line in again.output)
 
 
+@pytest.mark.parametrize("only", [(), ("--only", "inference")])
+async def test_a_server_without_models_says_so(tmp_path: Path, only: tuple[str, ...]) -> None:
+    """In its log, with the folder and what makes one; it serves, because models may come later."""
+    models, store = tmp_path / "nope", tmp_path / "store"
+    server = Server("--store", str(store), "--listen", f"unix:{tmp_path}/s.sock", "--models", str(models), *only)
+    await server.start()
+    await server.kill()
+
+    assert "".join(server.output).count(f"there is no folder '{models}'; `make models` makes") == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_server_that_is_told_twice_to_stop_stops_at_once(tmp_path: Path, number: signal.Signals) -> None:
     """The first time it says how long it will wait; after the second the session goes on at the next start."""

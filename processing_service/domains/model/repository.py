@@ -34,6 +34,13 @@ class ModelRepository:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], tuple[tuple[Stamp, Stamp], ModelVersion]] = {}
 
+    def lack(self) -> str:
+        """Why there is no model at all, and what to do; empty if there are some. For its owner: it names the folder."""
+        if self.model_ids():
+            return ""
+        lack = "there are no models in" if self._path.is_dir() else "there is no folder"
+        return f"{lack} {str(self._path)!r}; `make models` makes `models`, `model import` any other"
+
     def model_ids(self) -> list[str]:
         """All models, by name."""
         return sorted(name for name in _folders(self._path) if self.versions(name))

@@ -22,6 +22,18 @@ def folder(tmp_path):
     return tmp_path / "models"
 
 
+def test_a_repository_without_models_says_what_it_lacks(repository, folder):
+    """The folder, or models in it; one that can be seen is enough."""
+    absent = repository.lack()
+    folder.mkdir()
+    empty = repository.lack()
+    onnx.put(folder, "doubling", onnx.doubling(), "1")
+
+    assert absent.startswith(f"there is no folder '{folder}'; ")
+    assert empty.startswith(f"there are no models in '{folder}'; ")
+    assert repository.lack() == ""
+
+
 def test_versions_sort_by_number_then_by_text():
     """10 is newer than 9, 1.10 newer than 1.9, and any number newer than a text."""
     versions = ["10", "beta", "1.9", "2-rc", "1.10", "9", "v11"]
