@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from processing_service.cli.results import PICTURE, begin
+
 if TYPE_CHECKING:
     from coordinator.processing.v1 import processing_pb2 as pb
 
@@ -28,15 +30,21 @@ def demo(
 ) -> None:
     """Reads the text of page images through a coordinator with embedded services.
 
-    Leaves `<page>.json` with the lines and `<page>.annotated.png` for each, and the store of the sessions beside them.
+    Leaves `<page>.json` with the lines and `<page>.annotated.png` for each, and the store of the sessions beside them;
+    what an earlier demo left there is removed first.
     """
+    from processing_service.domains.model.repository import ModelRepository, RepositorySettings
+    from processing_service.wire.telemetry.logs import LogSettings, configure_logs
+
     images = sorted(path for path in pages.glob("*") if path.suffix.lower() in _SUFFIXES)
     if not images:
         raise typer.BadParameter(f"there are no page images in {pages}", param_hint="--pages")
     if not _WORKFLOW.exists():
         raise typer.BadParameter(f"{_WORKFLOW} is not here; run it in the folder of the project")
-    results.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_run(_settings(models, results / "store"), images, results))
+    if lack := ModelRepository(RepositorySettings(models)).lack():
+        raise typer.BadParameter(lack, param_hint="--models")
+    configure_logs(LogSettings(level="error"))  # how each page ended is told below
+    asyncio.run(_run(_settings(models, begin(results)), images, results))
 
 
 def _settings(models: Path, store: Path) -> Settings:
@@ -101,7 +109,7 @@ async def _save(client: CoordinatorClient, session: pb.Session, image: Path, res
     page = {name: outputs[name] for name in ("text", "upside_down", "lines")}
     text = json.dumps(page, ensure_ascii=False, indent=2)
     (results / f"{image.stem}.json").write_text(text + "\n", encoding="utf-8")
-    await outputs.save("annotated", results / f"{image.stem}.annotated.png")
+    await outputs.save("annotated", results / f"{image.stem}{PICTURE}")
     return len(outputs["lines"])
 
 

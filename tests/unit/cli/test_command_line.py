@@ -16,6 +16,7 @@ from google.protobuf.json_format import MessageToDict
 
 from processing_service.wire.errors import Code, CoordinatorError, Unreached
 from processing_service.wire.security import TokenSettings
+from tests.conftest import ROOT
 from tests.doubles import FakeCoordinator, serving
 
 
@@ -395,6 +396,17 @@ async def test_configuration_names_files_that_are_missing(run):
 
     assert ended.code == 2
     assert "client.token_file" in ended.err
+
+
+async def test_a_demo_without_models(run, tmp_path):
+    """`demo` ends with 2 and names the folder before it starts or removes anything."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+
+    ended = await run("demo", "--models", "nope")
+
+    assert ended.code == 2
+    assert "there is no folder 'nope'; `make models` makes" in " ".join(ended.err.split())
+    assert not (tmp_path / "demo-output").exists()
 
 
 async def test_help_needs_no_heavy_library(run):
