@@ -12,6 +12,7 @@ from typing import Final
 import grpc
 from coordinator.error.v1.error_pb2 import ErrorReason
 
+from processing_service.wire.addresses import fault_of
 from processing_service.wire.errors import invalid
 from processing_service.wire.inprocess.channel import InProcessChannel
 from processing_service.wire.inprocess.server import InProcessServer
@@ -41,13 +42,8 @@ class ChannelSettings:
     """None means plain text."""
 
     def __post_init__(self) -> None:
-        host, _, port = self.address.rpartition(":")
-        if not self.address.removeprefix("unix:") or not (self.address.startswith("unix:") or (host and port)):
-            raise invalid(
-                ErrorReason.ERROR_REASON_FIELD_INVALID,
-                "address",
-                f"{self.address!r} is neither host:port nor unix:path",
-            )
+        if fault := fault_of(self.address):
+            raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "address", fault)
 
 
 def open_channel(

@@ -12,6 +12,7 @@ import grpc
 from coordinator.error.v1.error_pb2 import ErrorReason
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
+from processing_service.wire.addresses import fault_of, why_taken
 from processing_service.wire.errors import Code, CoordinatorError, invalid
 from processing_service.wire.health import SERVICE_NAME as HEALTH
 from processing_service.wire.health import Health
@@ -53,6 +54,8 @@ class ListenerSettings:
     """Allows plain text on an address that other machines reach."""
 
     def __post_init__(self) -> None:
+        if fault := fault_of(self.address):
+            raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "address", fault)
         if self.tls is None and not self.insecure and not _is_local(self.address):
             text = f"{self.address!r} is reached by other machines; set tls, or insecure = true for plain text"
             raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "address", text)
@@ -89,14 +92,15 @@ class Listener:
 
     def _bind(self) -> None:
         settings = self._settings
+        if why := why_taken(settings.address):
+            raise _cannot_listen(settings.address, why)
         try:
             if settings.tls is None:
                 port = self.server.add_insecure_port(settings.address)
             else:
                 port = self.server.add_secure_port(settings.address, server_credentials(settings.tls))
         except RuntimeError as error:
-            text = f"cannot listen on {settings.address!r}; is another server using it?"
-            raise CoordinatorError(Code.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_FIELD_INVALID, text) from error
+            raise _cannot_listen(settings.address, "is another server using it?") from error
         if not settings.address.startswith("unix:"):
             self.address = f"{settings.address.rpartition(':')[0]}:{port}"
 
@@ -113,6 +117,11 @@ class Listener:
         self._health.close()
         await self.server.stop(_LAST_WORDS if idle else 0)
         return idle
+
+
+def _cannot_listen(address: str, why: str) -> CoordinatorError:
+    text = f"cannot listen on {address!r}; {why}"
+    return CoordinatorError(Code.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_FIELD_INVALID, text)
 
 
 def _options(settings: ListenerSettings) -> tuple[tuple[str, int], ...]:

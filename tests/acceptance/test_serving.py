@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -48,6 +49,16 @@ async def test_a_second_server_on_one_store_is_told_who_has_it(tmp_path: Path) -
         assert "Traceback" not in second.stderr
     finally:
         assert await first.stop() == 0
+
+
+def test_a_server_whose_port_is_taken_says_only_that(tmp_path: Path) -> None:
+    """One error, without lines of the library below."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = ends("--listen", address, "--only", "postprocessing")
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[0] == f"error: cannot listen on {address!r}; is another server using it?"
 
 
 async def test_a_server_that_is_told_to_stop_answers_what_is_under_way(tmp_path: Path) -> None:

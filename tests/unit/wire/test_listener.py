@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha import reflection_pb2
 
+from processing_service.wire.addresses import fault_of
 from processing_service.wire.channels import ChannelSettings, open_channel
 from processing_service.wire.errors import Code, CoordinatorError
 from processing_service.wire.health import Health
@@ -219,11 +220,13 @@ def test_plain_text_on_one_machine(address):
     assert ListenerSettings(address).address == address
 
 
-@pytest.mark.parametrize("address", ["", "unix:", "50051", ":1", "host:"])
+@pytest.mark.parametrize("address", ["", "unix:", "50051", ":1", "host:", "host:99999", "http://host:1"])
 def test_address_that_is_none(address):
-    """A channel needs host:port or unix:path."""
-    with pytest.raises(CoordinatorError):
-        ChannelSettings(address)
+    """A channel and a listener need host:port or unix:path, and say what they got."""
+    for made in (ChannelSettings, ListenerSettings):
+        with pytest.raises(CoordinatorError) as raised:
+            made(address)
+        assert raised.value.message == f"address: {fault_of(address)}"
 
 
 def test_every_option_is_known():
