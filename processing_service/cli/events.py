@@ -11,8 +11,9 @@ from processing_service.cli.tables import percent, seconds, session_state, step_
 
 
 def snapshot_text(session: pb.Session) -> str:
-    """`of read-text is RUNNING, 40%`."""
-    return f"of {session.workflow_id} is {session_state(session.state)}, {percent(session)}"
+    """`of read-text is RUNNING, 40%`; one that waits has none: its state may be older than its progress."""
+    done = "" if session.state == pb.SESSION_STATE_PENDING else f", {percent(session)}"
+    return f"of {session.workflow_id} is {session_state(session.state)}{done}"
 
 
 def event_text(event: pb.SessionEvent) -> str:

@@ -45,7 +45,7 @@ _NEXT: Final = {
     ErrorReason.ERROR_REASON_SESSION_NOT_FOUND: "`processing-service session list` shows what there is",
     ErrorReason.ERROR_REASON_MODEL_NOT_FOUND: "`processing-service model list` shows what there is",
     ErrorReason.ERROR_REASON_OPERATION_NOT_FOUND: "`processing-service command` shows what there is",
-    ErrorReason.ERROR_REASON_WORKFLOW_INVALID: "try it with `processing-service workflow validate FILE`",
+    ErrorReason.ERROR_REASON_WORKFLOW_INVALID: "docs/reference/workflow-definition.md has every field",
     ErrorReason.ERROR_REASON_DOMAIN_UNAVAILABLE: "`processing-service serve` starts a server, --address names another",
     ErrorReason.ERROR_REASON_UNAUTHENTICATED: "name the file that holds your token with --token-file",
     ErrorReason.ERROR_REASON_PERMISSION_DENIED: "use a token that may do this with --token-file",

@@ -26,7 +26,7 @@ async def follow(updates: AsyncIterator[pb.WatchProcessingSessionResponse], stre
 
 
 class Lines(AbstractContextManager["Lines"]):
-    """A line for each event but the good ones of single items, and for each tenth of the whole."""
+    """A line for each event but the good ones of single items, and when a tenth more of the whole is done."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -52,7 +52,7 @@ class Lines(AbstractContextManager["Lines"]):
         tenth = int(progress.fraction * 10)
         if tenth > self._tenth:
             self._tenth = tenth
-            self._print(f"{tenth * 10}% done")
+            self._print(f"{round(progress.fraction * 100)}% done")
 
     def _print(self, text: str) -> None:
         print(text, file=self._stream, flush=True)

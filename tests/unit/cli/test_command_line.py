@@ -329,6 +329,14 @@ async def test_definition_is_stored_from_standard_input(ask, coordinator):
     assert coordinator.requests("PutProcessingWorkflow")[0].source == "workflow_id: made-here\n"
 
 
+async def test_definition_that_is_wrong(run):
+    """`workflow validate` ends with 2 and does not send its user to itself."""
+    ended = await run("workflow", "validate", "-", stdin=b"workflow_id: made-here\n")
+
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1] == "next: docs/reference/workflow-definition.md has every field"
+
+
 async def test_artifacts_go_and_come(ask, tmp_path):
     """`artifact put` prints the digest alone, `artifact get` writes a file or standard output."""
     content = os.urandom(3 << 20)

@@ -55,7 +55,7 @@ async def test_plain_lines():
         "session s-1 of read-text is RUNNING, 0%",
         "2026-09-21T14:13:20.002Z read started",
         "2026-09-21T14:13:20.003Z read has 2 items",
-        "30% done",
+        "31% done",
         "2026-09-21T14:13:20.005Z read[1] cancelled, attempt 2",
         "2026-09-21T14:13:21.002Z read succeeded",
         "2026-09-21T14:13:21.003Z command applied PAUSE by an operator",
@@ -103,7 +103,18 @@ def test_lines_tell_each_tenth_once():
     stream = io.StringIO()
 
     with Lines(stream) as lines:
-        for fraction in (0.1, 0.15, 0.05, 0.2):
+        for fraction in (0.1, 0.15, 0.05, 1 / 3, 2 / 3, 0.69):
             lines.show(progress(fraction))
 
-    assert stream.getvalue() == "10% done\n20% done\n"
+    assert stream.getvalue() == "10% done\n33% done\n67% done\n"
+
+
+def test_a_session_that_waits_has_no_number():
+    """Its snapshot tells the stored state; the work may have gone on since."""
+    stream = io.StringIO()
+    snapshot = pb.Session(session_id="s-1", workflow_id="read-text", state=pb.SESSION_STATE_PENDING, progress=1.0)
+
+    with Lines(stream) as lines:
+        lines.show(pb.WatchProcessingSessionResponse(snapshot=snapshot))
+
+    assert stream.getvalue() == "session s-1 of read-text is PENDING\n"
