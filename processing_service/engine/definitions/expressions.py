@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf import descriptor_pool
 
 from processing_service.engine.definitions.expression_costs import Cost, cost_of
+from processing_service.engine.definitions.expression_faults import described, reason
 from processing_service.engine.definitions.expression_trees import read_tree
 from processing_service.engine.definitions.expression_values import is_known
 from processing_service.engine.definitions.extents import Extent, measure, text_extent
@@ -24,7 +25,6 @@ from processing_service.engine.definitions.kinds import ANY, BOOL, BYTES, INT, N
 from processing_service.engine.definitions.paths import Lookup, Names, Unfit, look_up
 from processing_service.engine.definitions.references import find_references
 
-_FAULT: Final = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _COMPARISON: Final = re.compile(r"'(?:_[<>=!]=?_|@in)'")
 MAX_LENGTH: Final = 4096
 """Longest expression, in characters."""
@@ -34,8 +34,6 @@ _SHORT: Final = 4096
 """Characters up to which a text is not measured."""
 _ANY_SIZE: Final = Extent(1 << 25, 1 << 25)
 """More than any value that an evaluation may read."""
-_BUDGET: Final = "Iteration budget exceeded"
-_MAX_SHOWN: Final = 200
 
 
 class Variable(NamedTuple):
@@ -70,12 +68,12 @@ def compile_expression(text: str, names: Names) -> Expression:
         program = _program(written, variables, exact=True)
     except RuntimeError as fault:
         if not _COMPARISON.search(str(fault)):
-            raise Unfit(_described(fault)) from None
+            raise Unfit(described(fault)) from None
         # The checker compares numbers of one type only, the evaluator those of any.
         try:
             program = _program(written, variables, exact=False)
         except RuntimeError:
-            raise Unfit(_described(fault)) from None
+            raise Unfit(described(fault)) from None
     check = _cost_check(cost_of(read_tree(program.serialize())), [variable.name for variable in variables])
     return Expression(text, variables, _kind_of(program.return_type()), _evaluator(program, variables, check))
 
@@ -126,10 +124,10 @@ def _evaluator(
             result = program.eval(data=values)
             plain = result.plain_value()
         except RuntimeError as fault:
-            raise Unfit(_described(fault)) from None
+            raise Unfit(described(fault)) from None
         if isinstance(plain, str) and result.type() == error:
             missing = [name for name, _, _ in variables if name not in values]
-            raise Unfit(f"{missing[0]} has no value here; guard it with has(...)" if missing else _reason(plain))
+            raise Unfit(f"{missing[0]} has no value here; guard it with has(...)" if missing else reason(plain))
         return plain if isinstance(plain, bool | str | int | float) else _native(plain)
 
     return evaluate
@@ -197,21 +195,3 @@ def _library() -> Any:
     from cel_expr_python import cel
 
     return cel
-
-
-def _described(fault: RuntimeError) -> str:
-    found = _FAULT.search(str(fault))
-    if found is None:
-        return _reason(str(fault))
-    _, column, what = found.groups()
-    what = what.replace(" (in container '')", "").removeprefix("Syntax error: ")
-    advice = "; write double(...) around the integer" if "int" in what and "double" in what else ""
-    place = f" (at character {column} of the expression)" if int(column) > 0 else ""
-    return f"{what[:_MAX_SHOWN]}{place}{advice}"
-
-
-def _reason(text: str) -> str:
-    """What the evaluator said, without its status."""
-    if _BUDGET in text:
-        return "takes more than 10000 iterations; shorten the lists, or let a step do it"
-    return re.sub(r"^[A-Z_]+: |\s*\[[A-Z_]+\]$", "", text.strip().split("\n")[0])[:_MAX_SHOWN]
