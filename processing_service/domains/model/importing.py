@@ -17,7 +17,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 
 from processing_service.domains.model import manifest
 from processing_service.domains.model.version import MANIFEST_FILE, MODEL_FILE, digest_of
-from processing_service.wire.errors import Code, CoordinatorError
+from processing_service.wire.errors import Code, CoordinatorError, invalid
 
 VERSION: Final = "1"
 """Version under which the catalog's models are imported."""
@@ -34,8 +34,12 @@ def import_models(source_folder: Path, repository: Path) -> list[str]:
         The model ids, sorted.
 
     Raises:
-        CoordinatorError: MODEL_NOT_FOUND if a model of the catalog is not among the files; then nothing was written.
+        CoordinatorError: FIELD_INVALID if there is no such folder, MODEL_NOT_FOUND if a model of the catalog is not among
+            the files; then nothing was written.
     """
+    if not source_folder.is_dir():
+        fault = f"there is no folder {str(source_folder)!r}; `make models` fills .cache/models"
+        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "source_folder", fault)
     found = {digest_of(path): path for path in sorted(source_folder.rglob("*.onnx"))}
     entries = sorted(_catalog(), key=lambda entry: entry.name)
     sources = [found.get(manifest.parse(entry.read_bytes()).checksum) for entry in entries]

@@ -25,6 +25,14 @@ def test_importing_again_changes_nothing(model_packages, model_repository):
     assert {path: path.stat().st_mtime_ns for path in model_repository.rglob("*.*")} == before
 
 
+def test_a_folder_that_is_not_there(tmp_path):
+    """Is told as such, and not as one without the right files."""
+    with pytest.raises(CoordinatorError, match="there is no folder") as caught:
+        import_models(tmp_path / "nope", tmp_path / "models")
+
+    assert caught.value.reason == ErrorReason.ERROR_REASON_FIELD_INVALID
+
+
 def test_a_file_that_was_changed_is_not_imported(tmp_path):
     """A package without the catalog's files is refused, and nothing is written."""
     (tmp_path / "package").mkdir()
