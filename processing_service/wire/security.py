@@ -41,7 +41,7 @@ class TokenSettings:
 
 
 def server_credentials(tls: TlsSettings) -> grpc.ServerCredentials:
-    """Raises FAILED_PRECONDITION if a file is missing."""
+    """Raises INVALID_ARGUMENT if a file is missing."""
     if not tls.certificate_file:
         raise _invalid("tls: a server needs certificate_file and private_key_file")
     pair = (_read(tls.private_key_file, "private_key_file"), _read(tls.certificate_file, "certificate_file"))
@@ -50,7 +50,7 @@ def server_credentials(tls: TlsSettings) -> grpc.ServerCredentials:
 
 
 def channel_credentials(tls: TlsSettings) -> grpc.ChannelCredentials:
-    """Raises FAILED_PRECONDITION if a file is missing."""
+    """Raises INVALID_ARGUMENT if a file is missing."""
     authority = _read(tls.authority_file, "authority_file") if tls.authority_file else None
     if not tls.certificate_file:
         return grpc.ssl_channel_credentials(authority)
@@ -59,7 +59,7 @@ def channel_credentials(tls: TlsSettings) -> grpc.ChannelCredentials:
 
 
 def read_secret(file: str, setting: str) -> str:
-    """The first line of a secret's file; raises FAILED_PRECONDITION if there is none."""
+    """The first line of a secret's file; raises INVALID_ARGUMENT if there is none."""
     text = _read(file, setting).decode("ascii", "replace").strip()
     if not text:
         raise _invalid(f"{setting}: the file is empty; write the secret as its first line")
@@ -74,4 +74,4 @@ def _read(file: str, setting: str) -> bytes:
 
 
 def _invalid(text: str) -> CoordinatorError:
-    return CoordinatorError(Code.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_FIELD_INVALID, text)
+    return CoordinatorError(Code.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_FIELD_INVALID, text)

@@ -19,7 +19,7 @@ class Auth:
     """Knows the tokens by their digests, so that a look-up takes the same time whatever was sent.
 
     Args:
-        tokens: their files are read here, once; raises FAILED_PRECONDITION if one cannot be read.
+        tokens: their files are read here, once; raises INVALID_ARGUMENT if one cannot be read.
     """
 
     def __init__(self, tokens: Iterable[TokenSettings]) -> None:

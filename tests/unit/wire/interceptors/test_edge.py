@@ -233,7 +233,7 @@ def test_token_file_that_is_missing(tmp_path):
     with pytest.raises(CoordinatorError) as raised:
         Auth([TokenSettings("operator", str(tmp_path / "nowhere"))])
 
-    assert raised.value.code is Code.FAILED_PRECONDITION
+    assert raised.value.code is Code.INVALID_ARGUMENT
     assert str(tmp_path) not in raised.value.message
 
 
