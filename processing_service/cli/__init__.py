@@ -1,5 +1,6 @@
 """The command line: `processing-service`. Heavy libraries are imported by the commands that need them."""
 
+import os
 import sys
 
 
@@ -13,3 +14,13 @@ def main() -> None:
         from processing_service.cli.failures import report
 
         sys.exit(report(error))
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """What is left goes out here: at the end of the process a reader that has gone (`| head`) would be a traceback."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,11 +11,11 @@ from processing_service.cli.verbs import Call
 async def command(
     call: Call,
     operation: Annotated[
-        str, typer.Argument(metavar="[OPERATION]", help="Such as model.get_model; none lists all.")
+        str, typer.Argument(metavar="OPERATION", help="Such as model.get_model; none lists all.")
     ] = "",
     parameters: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE...", help="The request by field path; key=@file is the content of a file."),
+        typer.Argument(metavar="KEY=VALUE", help="The request by field path; key=@file is the content of a file."),
     ] = None,
     request_id: Annotated[str, typer.Option("--request-id", help="Makes the command safe to repeat.")] = "",
     save: Annotated[

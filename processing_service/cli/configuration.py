@@ -36,12 +36,15 @@ def show(
 
 
 @app.command("check")
-def check(config: ConfigFlag = None, assignments: SetFlag = None) -> None:
+def check(config: ConfigFlag = None, assignments: SetFlag = None, output: OutputFlag = Format.TABLE) -> None:
     """Checks the settings and the files they name, without starting anything; exit code 2 if something is wrong."""
+    from processing_service.cli.output import Output
+
     loaded = _load(config, assignments)
     _check_files(loaded)
     count = len(loaded.sources)
-    typer.echo(f"the configuration is valid; {count} of its values differ from the defaults or repeat them")
+    given = f"{count} given (`config show --changed` lists them)" if count else "none given"
+    Output(output).one({"valid": True, "given_count": count}, [f"the configuration is valid; settings: {given}"])
 
 
 def _load(config: Path | None, assignments: Iterable[str] | None) -> "Loaded":

@@ -12,7 +12,7 @@ from processing_service.cli.verbs import Call, verb
 if TYPE_CHECKING:
     from coordinator.processing.v1 import processing_pb2 as pb
 
-SessionIds = Annotated[list[str] | None, typer.Argument(metavar="[SESSION...]", help="Names of sessions.")]
+SessionIds = Annotated[list[str] | None, typer.Argument(metavar="SESSION", help="Names of sessions.")]
 WorkflowFlag = Annotated[str, typer.Option("--workflow", help="Instead of names: all sessions of this workflow.")]
 ModelFlag = Annotated[str, typer.Option("--model", "-m", help="All sessions with this model.")]
 BatchFlag = Annotated[str, typer.Option("--batch", help="All sessions of this batch.")]

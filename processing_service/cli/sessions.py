@@ -28,7 +28,7 @@ async def start(
     parameters: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="KEY=VALUE...",
+            metavar="KEY=VALUE",
             help="Numbers, true, false, null, lists and tables as JSON, anything else is text; "
             "key=@file is the content of a file.",
         ),
@@ -131,7 +131,7 @@ async def watch(
 @verb(app, "delete")
 async def delete(
     call: Call,
-    session_ids: Annotated[list[str], typer.Argument(metavar="SESSION...", help="Names of sessions.")],
+    session_ids: Annotated[list[str], typer.Argument(metavar="SESSION", help="Names of sessions.")],
     force: Annotated[bool, typer.Option("--force", help="Terminate those that have not ended.")] = False,
 ) -> None:
     """Deletes sessions with their histories."""

@@ -128,7 +128,7 @@ def _kind(declared: WorkflowParameter, message: Descriptor | None) -> tuple[Kind
 
 
 def _refuse(value: Any) -> Any:
-    raise Unfit("bytes and tensors go into payloads, not into parameters")
+    raise Unfit("bytes and tensors go into payloads, not into parameters; on the command line KEY=@FILE does that")
 
 
 def _listed(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -415,6 +416,43 @@ async def test_a_demo_without_models(run, tmp_path):
     assert ended.code == 2
     assert "there is no folder 'nope'; `make models` makes" in " ".join(ended.err.split())
     assert not (tmp_path / "demo-output").exists()
+
+
+async def test_configuration_that_is_right(run):
+    """`config check` says how many settings somebody gave, for people and for programs."""
+    none, one, plain = [
+        await run("config", "check", *more) for more in ((), ("--set", "drain_grace=3"), ("-o", "json"))
+    ]
+
+    assert "settings: 1 given (`config show --changed` lists them)" in none.out  # the address, from the environment
+    assert "settings: 2 given" in one.out
+    assert json.loads(plain.out) == {"valid": True, "given_count": 1}
+
+
+async def test_a_token_file_that_is_not_there(run):
+    """Ends with 2, as every file that cannot be read."""
+    ended = await run("workflow", "list", "--token-file", "nope")
+
+    assert ended.code == 2
+    assert "token_file: the file cannot be read (No such file or directory)" in ended.err
+
+
+def test_a_reader_that_has_gone(tmp_path):
+    """`| head` is the end of a command, and no traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = (sys.executable, "-m", "processing_service.cli", "config", "check")
+    ended = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+
+    assert ended.stderr == ""
+
+
+async def test_usage_names_each_argument_once(run):
+    """Brackets are the library's."""
+    for command, usage in (("command", "[OPERATION] [KEY=VALUE]..."), ("session pause", "[SESSION]...")):
+        help_text = (await run(*command.split(), "--help")).out
+        assert f" {usage} " in " ".join(help_text.split())
 
 
 async def test_help_needs_no_heavy_library(run):
