@@ -34,8 +34,8 @@ def import_models(source_folder: Path, repository: Path) -> list[str]:
         The model ids, sorted.
 
     Raises:
-        CoordinatorError: FIELD_INVALID if there is no such folder, MODEL_NOT_FOUND if a model of the catalog is not among
-            the files; then nothing was written.
+        CoordinatorError: FIELD_INVALID if there is no such folder, MODEL_NOT_FOUND if a model of the catalog is not
+            among the files; then nothing was written.
     """
     if not source_folder.is_dir():
         fault = f"there is no folder {str(source_folder)!r}; `make models` fills .cache/models"

@@ -442,10 +442,11 @@ def test_a_reader_that_has_gone(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
     command = (sys.executable, "-m", "processing_service.cli", "config", "check")
-    ended = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ended = subprocess.run(command, cwd=tmp_path, env=buffered, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
 
-    assert ended.stderr == ""
+    assert ended.stderr == b""
 
 
 async def test_usage_names_each_argument_once(run):
