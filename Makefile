@@ -7,6 +7,8 @@ SHELL := bash
 # The first Python of 3.11 or newer; `make PYTHON=...` chooses another.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
   $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+# uv brings certificates of its own; like pip it is to trust those of the system, which know a company's proxy.
+export UV_SYSTEM_CERTS ?= true
 BIN := .venv/bin
 GENERATORS := .venv-proto/bin
 BASELINE := tests/contract/baseline.binpb
