@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason, Failure
 from typer import Exit
@@ -53,11 +54,14 @@ _NEXT: Final = {
 }
 
 
-def report(error: Exception) -> ExitCode:
-    """Writes the error to stderr: what, every violation, the reason, the next step. Raises what is not ours again."""
+def report(error: Exception, *, as_json: bool = False) -> ExitCode:
+    """Writes the error to stderr: what, every violation, the reason, the next step; as lines, or as JSON on one line.
+
+    Raises what is not ours again.
+    """
     if not isinstance(error, CoordinatorError):
         raise error
-    for line in _lines(error):
+    for line in [json.dumps({"error": _plain(error)}, ensure_ascii=False)] if as_json else _lines(error):
         print(line, file=sys.stderr)
     return _CODES.get(error.code, ExitCode.FAILED)
 
@@ -97,6 +101,22 @@ def _lines(error: CoordinatorError) -> Iterator[str]:
     step = _next(error)
     if step:
         yield f"next: {step}"
+
+
+def _plain(error: CoordinatorError) -> dict[str, Any]:
+    """Fields as in the contract's Failure, the code by its name; those that are empty are left out."""
+    violations = [
+        {"field_path": v.field_path, "description": v.description, "suggestion": v.suggestion} for v in error.violations
+    ]
+    facts = {
+        "message": error.message,
+        "code": error.code.name,
+        "reason": error.reason_name,
+        "field_violations": violations,
+        "metadata": dict(error.metadata),
+        "next": _next(error),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _next(error: CoordinatorError) -> str:

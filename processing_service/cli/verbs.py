@@ -44,7 +44,12 @@ def verb(app: typer.Typer, name: str) -> Callable[[Work], Work]:
         @functools.wraps(work)
         def command(**arguments: Any) -> None:
             shared = {key: arguments.pop(key) for key in _SHARED}
-            asyncio.run(_work(work, shared, arguments))
+            try:
+                asyncio.run(_work(work, shared, arguments))
+            except Exception as error:
+                from processing_service.cli.failures import report, stop
+
+                raise stop(report(error, as_json=shared["output"] is not Format.TABLE)) from None
 
         signature = _signature(work)
         command.__dict__.pop("__wrapped__")  # typer is to see the parameters below, not those of the work

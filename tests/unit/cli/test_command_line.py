@@ -233,6 +233,17 @@ async def test_unknown_workflow(ask):
     ]
 
 
+async def test_errors_for_programs(ask):
+    """With -o json the error is JSON on stderr, and stdout stays empty."""
+    ended = await ask("workflow", "describe", "read-txt", "-o", "json")
+
+    error = json.loads(ended.err)["error"]
+    assert (ended.code, ended.out) == (2, "")
+    assert (error["code"], error["reason"]) == ("NOT_FOUND", "WORKFLOW_NOT_FOUND")
+    assert error["metadata"]["nearest"] == "read-text"
+    assert error["next"] == "`processing-service workflow list` shows what there is"
+
+
 async def test_usage_errors(run):
     """A command, an option or a value that does not exist ends with 2 and touches no server."""
     for arguments in (["workflow", "show"], ["session", "list", "--stat", "x"], ["session", "start", "a", "b"]):
