@@ -63,6 +63,9 @@ class Worker:
     async def _call(self, live: Live, job: Run, task: asyncio.Task[None]) -> Event:
         step, item, attempt, deadline_us = job
         flight: Flight = (step, item, attempt)
+        if flight in live.cancelled:  # before this task had its first turn
+            live.cancelled.discard(flight)
+            return Ended(self._now_us(), step, item, attempt, Outcome.ACKNOWLEDGED)
         key = step_key(live.state.session_id, live.plan.steps[step].step_id, item, attempt)
         call = StepCall(live.context, step, item, attempt, key, deadline_us, live.state.steps)
         live.tasks[flight] = task
@@ -114,11 +117,12 @@ class Worker:
         return Concluded(self._now_us())
 
     def cancel(self, live: Live, action: Cancel) -> None:
-        """Cancels a call, once; what comes of it is an event as any other."""
+        """Cancels a call, once, also one that is about to go out; what comes of it is an event as any other."""
         flight: Flight = (action.step, action.item, action.attempt)
-        task = live.tasks.get(flight)
-        if task is not None and flight not in live.cancelled:
-            live.cancelled.add(flight)
+        if flight in live.cancelled:
+            return
+        live.cancelled.add(flight)
+        if (task := live.tasks.get(flight)) is not None:
             task.cancel()
 
 

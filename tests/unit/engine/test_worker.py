@@ -8,7 +8,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Session
 
 from processing_service.engine.base import Resolution
-from processing_service.engine.records import Action, SessionState, StepPlan
+from processing_service.engine.records import Action, Outcome, SessionState, StepPlan
 from processing_service.wire.errors import Code, CoordinatorError
 from tests.engines import CHAIN, running
 
@@ -57,6 +57,27 @@ async def test_cancel_reaches_a_call_that_runs_in_the_sessions_own_task(tmp_path
         assert bench.runner.cancelled == ["b#1"]
         ending = ["COMMAND_APPLIED", "CALL_RECEIPT", "STEP_CANCELLED", "SESSION_ENDED"]
         assert (await bench.history())[-4:] == ending
+
+
+@pytest.mark.parametrize("action", [Action.CANCEL, Action.TERMINATE])
+async def test_a_call_that_is_about_to_go_out_is_cancelled_too(tmp_path: Path, action: Action) -> None:
+    """A command that comes in the very turn of the one that starts it finds no task yet; the call never goes out."""
+    async with running(tmp_path, *CHAIN) as bench:
+        bench.runner.held = {"a", "b"}
+        live = await bench.submit()
+        await bench.runner.until("a#1")
+        await bench.engine.deliver("s", "", bench.command(Action.PAUSE))
+        bench.runner.release.set()
+        while live.state.state is not SessionState.PAUSED:
+            await asyncio.sleep(0)
+        bench.runner.release.clear()
+        both = (Action.RESUME, action)
+        await asyncio.gather(*(bench.engine.deliver("s", "", bench.command(each)) for each in both))
+
+        assert await bench.end(live) in (SessionState.CANCELLED, SessionState.TERMINATED)
+        assert bench.runner.calls == ["a#1"]
+        receipts = [each.outcome for each in await bench.store.sessions.records("s", "", 0, 100) if each.outcome]
+        assert receipts == ([Outcome.ACKNOWLEDGED] if action is Action.CANCEL else [])
 
 
 async def test_a_call_that_ignores_cancel_is_left_behind(tmp_path: Path) -> None:
