@@ -21,9 +21,10 @@ from processing_service.engine.definitions import Definition
 from processing_service.engine.events import Command
 from processing_service.engine.ids import check_id
 from processing_service.engine.live import Live
-from processing_service.engine.managers.sessions import Beginning, Parent, SessionManager, may_delete, request_digest
+from processing_service.engine.managers.sessions import Beginning, Parent, SessionManager, request_digest
 from processing_service.engine.managers.workflows import WorkflowManager
 from processing_service.engine.records import Action, SessionState
+from processing_service.engine.refusals import check_ended
 from processing_service.engine.store.base import RequestNote, SessionRemover
 from processing_service.wire.callcontext import CallContext, current
 from processing_service.wire.errors import Code, CoordinatorError, Violation, invalid, not_found
@@ -217,9 +218,9 @@ class ProcessingInstructor:
             if request.force and not row.state.terminal:
                 await self._terminate(session_id, tenant)
             else:
-                may_delete(row)
+                check_ended(session_id, row.state)
             await self._until_children_end(session_id, tenant)
-            if not await self._remover.delete_session(session_id, tenant, note):
+            if not await self._remove(session_id, tenant, note, force=request.force):
                 raise not_found(ErrorReason.ERROR_REASON_SESSION_NOT_FOUND, "session", session_id)
             return pb.DeleteProcessingSessionResponse(domain_views=await self._views.clean(session_id, tenant))
 
@@ -227,6 +228,16 @@ class ProcessingInstructor:
             return pb.DeleteProcessingSessionResponse()
 
         return await self._repeats.once(tenant, "DeleteProcessingSession", request, session_id, act, again)
+
+    async def _remove(self, session_id: str, tenant: str, note: RequestNote | None, *, force: bool) -> bool:
+        """Removes what has ended; what a RETRY has begun again since is terminated once more, with force."""
+        while True:
+            try:
+                return await self._remover.delete_session(session_id, tenant, note)
+            except CoordinatorError as error:
+                if not force or error.reason != ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL:
+                    raise
+            await self._terminate(session_id, tenant)
 
     async def _until_children_end(self, session_id: str, tenant: str) -> None:
         """The end of a session has cancelled those of its steps; gives them the time that they may take for it."""

@@ -148,7 +148,7 @@ class Engine(Protocol):
         """Gives a command to a session, live or ended; its record, and the note with it, is durable on return.
 
         Raises:
-            CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL.
+            CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL, SERVER_DRAINING.
         """
 
 

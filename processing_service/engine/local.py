@@ -23,13 +23,13 @@ from processing_service.engine.faults import result_of
 from processing_service.engine.ledger import Ledger
 from processing_service.engine.live import End, Live, SessionKey
 from processing_service.engine.observer import Observer
-from processing_service.engine.records import Durability, Kind, Plan, Record, SessionState
+from processing_service.engine.records import Action, Durability, Kind, Plan, Record, SessionState
 from processing_service.engine.recovery import Recovery, Revive
 from processing_service.engine.refusals import illegal
 from processing_service.engine.state import State, initial
 from processing_service.engine.store.base import ArtifactStore, Opened, RequestNote, SessionStart, SessionStore
 from processing_service.engine.worker import Job, Worker
-from processing_service.wire.errors import Unavailable
+from processing_service.wire.errors import CoordinatorError, Unavailable
 
 TICK_S: Final = 0.05
 """How often time-outs, retries and callers that wait are looked at, in seconds."""
@@ -136,7 +136,7 @@ class LocalEngine:
             CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_*.
         """
         if self._letting_go or (self._draining and not start.parent_session_id):  # a child is part of what runs
-            raise Unavailable(ErrorReason.ERROR_REASON_SERVER_DRAINING, "the server is shutting down", retry_delay=1.0)
+            raise _draining()
         state = initial(start.session_id, plan, start.created_us, start.budget_us)
         live = Live(context, plan, state, Durability(start.durability))
         opened = Opened(0, start.session_id, False)
@@ -198,9 +198,11 @@ class LocalEngine:
         """Gives a command to a session, live or ended; its record is durable on return.
 
         Raises:
-            CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL.
+            CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL, SERVER_DRAINING.
         """
         live = await self._reach(session_id, tenant, command)
+        if self._letting_go:
+            raise _draining()
         if live.state.state not in LEGAL[command.action]:
             raise illegal(session_id, live.state.state, command)
         self._lives[live.key] = live
@@ -208,8 +210,18 @@ class LocalEngine:
         state, durable = live.state, self._ledger.write(live, (), wait=True, note=note)
         self._spawn_all(live, jobs)
         if durable is not None:
-            await durable
+            await self._kept(live, durable)
         return state
+
+    async def _kept(self, live: Live, durable: asyncio.Future[None]) -> None:
+        """Waits for a command's record; a session that was removed meanwhile has no use for its calls."""
+        try:
+            await durable
+        except CoordinatorError:
+            if not live.state.state.terminal:
+                now = self._now_us()
+                self.post(live, Command(now, Action.TERMINATE, now))
+            raise
 
     async def _reach(self, session_id: str, tenant: str, command: Command) -> Live:
         """The session that runs, or an ended one taken up from the store; never a second one beside the first.
@@ -259,19 +271,20 @@ class LocalEngine:
             live.result = result_of(state.fault)
         if not live.number:
             if ended:
-                self._end(live, None)
+                self._end(live, state.attempt, None)
             return
         durable = self._ledger.write(live, records, result=live.result if ended else b"", wait=ended)
         if durable is not None:
-            durable.add_done_callback(partial(self._end, live))
+            durable.add_done_callback(partial(self._end, live, state.attempt))
 
-    def _end(self, live: Live, durable: asyncio.Future[None] | None) -> None:
+    def _end(self, live: Live, attempt: int, durable: asyncio.Future[None] | None) -> None:
         error = durable.exception() if durable is not None else None
         if error is not None and live.refused is not None:  # there is no row to write to, which only looks like a fence
             error = live.refused
-        if not live.state.state.terminal:  # a RETRY came first
+        if live.state.attempt != attempt:  # a RETRY came first
             return
-        self._lives.pop(live.key, None)
+        if self._lives.get(live.key) is live:
+            del self._lives[live.key]
         live.end(End(live.state, live.result) if error is None else None, error)
         self._observer.session_ended(live)
         cleanup = self._on_end(live.context)
@@ -332,6 +345,10 @@ class LocalEngine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._ledger.flush()
+
+
+def _draining() -> Unavailable:
+    return Unavailable(ErrorReason.ERROR_REASON_SERVER_DRAINING, "the server is shutting down", retry_delay=1.0)
 
 
 def _note_refusal(live: Live, durable: asyncio.Future[Opened]) -> None:

@@ -1,4 +1,4 @@
-"""What is said to a command that a session may not get."""
+"""What is said to a command, or a removal, that a session may not get."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ from processing_service.engine.commands import LEGAL
 from processing_service.engine.events import Command
 from processing_service.engine.records import SessionState
 from processing_service.wire.errors import Code, CoordinatorError
+
+
+def check_ended(session_id: str, state: SessionState) -> None:
+    """Raises CoordinatorError SESSION_STATE_ILLEGAL for a session that may not be removed: it has not ended."""
+    if not state.terminal:
+        raise CoordinatorError(
+            Code.FAILED_PRECONDITION,
+            ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL,
+            f"session {session_id!r} is {state.name}; cancel it first (`session cancel`, or PostSessionControl), "
+            "or delete it with `--force` (`force` of the request)",
+            metadata={"session_id": session_id, "state": state.name, "legal_actions": "force"},
+        )
 
 
 def illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:

@@ -67,6 +67,11 @@ async def begin(store: SqliteStore, session_id: str = "s-1", **changes: object) 
     return number
 
 
+async def end(store: SqliteStore, number: int, session_id: str = "s-1", first: int = 1) -> None:
+    ended = turn(session_id, Kind.SESSION_ENDED, first=first, state=SessionState.SUCCEEDED)
+    await store.sessions.commit(number, *ended, wait=True)  # type: ignore[misc]
+
+
 async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
     """A session, its history and its result."""
     store = SqliteStore(StoreSettings(tmp_path))
@@ -181,6 +186,7 @@ async def test_counters_follow_every_change(store: SqliteStore) -> None:
     numbers = [await begin(store, f"s-{index}") for index in range(3)]
     state, records = turn("s-0", Kind.SESSION_ENDED, state=SessionState.FAILED)
     await store.sessions.commit(numbers[0], state, records, wait=True)  # type: ignore[misc]
+    await end(store, numbers[1])
     await store.delete_session("s-1", "t")
 
     every = SessionFilter(tenant="t")
@@ -318,6 +324,7 @@ async def test_a_waiter_is_woken_by_the_next_commit(store: SqliteStore) -> None:
     store.sessions.commit(number, *turn("s-1", Kind.STEP_STARTED))
     await waiter
 
+    await end(store, number, first=2)
     waiter = asyncio.ensure_future(store.sessions.changed("s-1"))
     await asyncio.sleep(0)
     await store.delete_session("s-1", "t")
@@ -364,7 +371,7 @@ async def test_a_request_that_was_carried_out_is_known(store: SqliteStore) -> No
 
 async def test_a_request_and_what_it_does_are_one_transaction(store: SqliteStore) -> None:
     """Neither is there without the other, whether it was refused, found nothing or met a full disk."""
-    await begin(store)
+    await end(store, await begin(store))
     await store.workflows.put("t", Workflow(workflow_id="read-text"), b"1" * 32, 1)
     store._database.writer.execute("PRAGMA query_only = 1")  # as a disk that takes nothing
     for change in (store.delete_session("s-1", "t", note()), store.workflows.delete("t", "read-text", note())):
@@ -517,10 +524,11 @@ async def test_artifacts_live_as_long_as_a_session_needs_them(tmp_path: Path) ->
     """And a grace after."""
     store = SqliteStore(StoreSettings(tmp_path, artifact_grace=-1))
     artifact = await store.artifacts.put(b"content", media_type="text/plain")
-    _, durable = store.sessions.open(start(), [bytes.fromhex(artifact.digest)])
+    number, durable = store.sessions.open(start(), [bytes.fromhex(artifact.digest)])
     await durable
 
     assert await store.sweep() == 0
+    await end(store, number)
     await store.delete_session("s-1", "t")
     assert await store.sweep() == 1
     assert list((tmp_path / "artifacts").glob("??/*")) == []
@@ -559,11 +567,38 @@ async def test_a_session_takes_its_ended_children_with_it(store: SqliteStore) ->
     assert await store.sessions.count(SessionFilter(tenant="t")) == 2
 
 
+async def test_a_session_that_runs_again_stays(store: SqliteStore) -> None:
+    """A RETRY that reaches the transaction before the removal keeps it; one that comes after finds nothing."""
+    number = await begin(store)
+    await end(store, number)
+    again = turn("s-1", Kind.COMMAND_APPLIED, first=2)
+    retry = store.sessions.commit(number, *again, wait=True)
+    with pytest.raises(CoordinatorError) as kept:
+        await store.delete_session("s-1", "t", note())
+    await retry  # type: ignore[misc]
+    assert (kept.value.code, kept.value.metadata["state"]) == (Code.FAILED_PRECONDITION, "RUNNING")
+    assert await store.requests.find("t", "Put", "r", b"1" * 32) is None
+
+    await end(store, number, first=3)
+    artifact = await store.artifacts.put(b"content")
+    await store.delete_session("s-1", "t")
+    late = turn("s-1", Kind.COMMAND_APPLIED, first=4)
+    held = [bytes.fromhex(artifact.digest)]
+    with pytest.raises(CoordinatorError) as gone:
+        await store.sessions.commit(number, *late, holds=held, wait=True, note=note())  # type: ignore[misc]
+    assert gone.value.reason_name == "SESSION_NOT_FOUND"
+    assert await store.requests.find("t", "Put", "r", b"1" * 32) is None
+    os.utime(tmp_file := store.artifacts._path(artifact.digest), (0, 0))
+    assert (await store.sweep(), tmp_file.exists()) == (1, False)
+
+
 async def test_the_grace_begins_when_the_last_session_goes(store: SqliteStore, tmp_path: Path) -> None:
     """However old its content is by then."""
     artifact = await store.artifacts.put(b"content")
     (file,) = (tmp_path / "artifacts").glob(f"??/{artifact.digest}")
-    await store.sessions.open(start(), [bytes.fromhex(artifact.digest), b"g" * 32]).durable
+    number, durable = store.sessions.open(start(), [bytes.fromhex(artifact.digest), b"g" * 32])
+    await durable
+    await end(store, number)
     os.utime(file, (0, 0))
     await store.delete_session("s-1", "t")
 

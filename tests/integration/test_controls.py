@@ -12,9 +12,10 @@ from google.protobuf.duration_pb2 import Duration
 from processing_service.engine.commands import LEGAL
 from processing_service.engine.records import Action, SessionState
 from processing_service.wire.errors import Code
+from processing_service.wire.telemetry.hooks import Telemetry
 from processing_service.wire.tensors import from_array
 from tests import onnx_models as onnx
-from tests.coordinators import echo, paths, refused, serving
+from tests.coordinators import echo, paths, refused, serving, wired
 
 
 @pytest.fixture
@@ -243,6 +244,28 @@ async def test_two_tenants_may_name_a_session_alike(coordinator):
     assert other.state == pb.SESSION_STATE_RUNNING
     cancel = request("same", Action.CANCEL)
     assert (await coordinator.stub.PostSessionControl(cancel, metadata=tenant)).applied
+
+
+async def test_a_session_is_retried_or_removed_and_never_both(tmp_path):
+    """Whoever comes first wins and the other is told; no call is left out for a session that is gone."""
+    async with wired(tmp_path, Telemetry([])) as (process, served):
+        await served.put("slow", echo(delay="60s"))
+        names = [f"s{number}" for number in range(20)]
+        for name in names:
+            await served.execute("slow", session_id=name, background=True)
+            await control(served, name, Action.TERMINATE)
+
+        def remove(name, *, force):
+            return served.stub.DeleteProcessingSession(pb.DeleteProcessingSessionRequest(session_id=name, force=force))
+
+        for name in names:
+            both = control(served, name, Action.RETRY), remove(name, force=name in names[::2])
+            await asyncio.gather(*both, return_exceptions=True)
+        left = set(await served.sessions())
+        assert {name for name in names if process.engine.live(name, "") is not None} == left
+        for name in left:
+            await remove(name, force=True)
+        assert (len(process.engine), await served.sessions()) == (0, [])
 
 
 @pytest.mark.parametrize(

@@ -179,18 +179,6 @@ class SessionManager:
         return self._workflows.compiled(workflow)
 
 
-def may_delete(row: SessionRow) -> None:
-    """Raises CoordinatorError: SESSION_STATE_ILLEGAL for a session that has not ended."""
-    if not row.state.terminal:
-        raise CoordinatorError(
-            Code.FAILED_PRECONDITION,
-            ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL,
-            f"session {row.start.session_id!r} is {row.state.name}; cancel it first (`session cancel`, or "
-            "PostSessionControl), or delete it with `--force` (`force` of the request)",
-            metadata={"session_id": row.start.session_id, "state": row.state.name, "legal_actions": "force"},
-        )
-
-
 def request_digest(request: bytes) -> bytes:
     """SHA-256 by which two requests with one request_id are compared."""
     return hashlib.sha256(request).digest()

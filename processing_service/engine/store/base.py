@@ -135,7 +135,7 @@ class SessionStore(Protocol):
     ) -> Future[None] | None:
         """Enqueues records at once and in order. With `wait`, a future that is done when they are durable.
 
-        The future raises Fenced if another coordinator owns the session now.
+        The future raises Fenced if another coordinator owns the session now, SESSION_NOT_FOUND if it was removed.
 
         Args:
             holds: digests of artifacts that the records or the result name.
@@ -177,7 +177,7 @@ class SessionRemover(Protocol):
         """Removes a session and its history; False if it is not there, and then nothing is noted.
 
         Raises:
-            CoordinatorError: REQUEST_ID_REUSED, and nothing is removed.
+            CoordinatorError: REQUEST_ID_REUSED; SESSION_STATE_ILLEGAL if it runs, or runs again. Nothing is removed.
         """
 
 

@@ -165,3 +165,54 @@ async def test_a_server_that_drains_takes_no_session(tmp_path: Path) -> None:
         with pytest.raises(Unavailable):
             await bench.submit("t")
         assert (await bench.store.sessions.read("s", "")).state in (SessionState.PENDING, SessionState.RUNNING)
+
+
+async def test_an_end_that_a_retry_overtakes_is_not_told_as_the_next_one(tmp_path: Path) -> None:
+    """Who waits is woken once the end of the last attempt is durable, and telemetry hears of it once."""
+    async with running(tmp_path, StepPlan("a")) as bench:
+        bench.runner.held = {"a"}
+        live = await bench.submit()
+        await bench.runner.until("a#1")
+        bench.runner.held = set()
+        both = (Action.TERMINATE, Action.RETRY)
+        told = [asyncio.ensure_future(bench.engine.deliver("s", "", bench.command(action))) for action in both]
+
+        assert await bench.end(live) is SessionState.SUCCEEDED
+        await asyncio.gather(*told)
+        assert (await bench.history()).count("SESSION_ENDED") == 2
+        assert (await bench.store.sessions.read("s", "")).state is SessionState.SUCCEEDED
+        assert (bench.heard.sessions, len(bench.engine)) == (["s SUCCEEDED"], 0)
+
+
+async def test_a_retry_of_a_session_that_is_removed_meanwhile_leaves_nothing(tmp_path: Path) -> None:
+    """Its caller hears that there is none, its call is cancelled, and the next of that id is not touched."""
+    async with running(tmp_path, StepPlan("a")) as bench:
+        bench.runner.held = {"a"}
+        await bench.submit()
+        await bench.engine.deliver("s", "", bench.command(Action.TERMINATE))
+        removed = asyncio.ensure_future(bench.store.delete_session("s", ""))
+        while not bench.store._writer._busy:  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0)
+        retried = asyncio.ensure_future(bench.engine.deliver("s", "", bench.command(Action.RETRY)))
+        results = await asyncio.gather(removed, retried, return_exceptions=True)
+        assert isinstance(results[1], CoordinatorError)
+        assert (results[0], results[1].reason_name) == (True, "SESSION_NOT_FOUND")
+        while bench.engine._tasks or len(bench.engine):  # noqa: ASYNC110  # they tell nobody
+            await asyncio.sleep(0)
+
+        bench.runner.held = set()
+        assert await bench.end(await bench.submit()) is SessionState.SUCCEEDED
+
+
+async def test_a_command_that_comes_when_the_engine_has_let_go_is_refused(tmp_path: Path) -> None:
+    """It would begin work that nobody waits for any more; the next process takes it."""
+    async with running(tmp_path, StepPlan("a")) as bench:
+        bench.runner.held = {"a"}
+        await bench.submit()
+        await bench.engine.deliver("s", "", bench.command(Action.TERMINATE))
+        await bench.engine.drain(0)
+        with pytest.raises(Unavailable) as refused:
+            await bench.engine.deliver("s", "", bench.command(Action.RETRY))
+
+        assert refused.value.reason_name == "SERVER_DRAINING"
+        assert (len(bench.engine), bench.engine._tasks) == (0, set())

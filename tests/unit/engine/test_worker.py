@@ -68,7 +68,7 @@ async def test_a_call_that_is_about_to_go_out_is_cancelled_too(tmp_path: Path, a
         await bench.runner.until("a#1")
         await bench.engine.deliver("s", "", bench.command(Action.PAUSE))
         bench.runner.release.set()
-        while live.state.state is not SessionState.PAUSED:
+        while live.state.state is not SessionState.PAUSED:  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0)
         bench.runner.release.clear()
         both = (Action.RESUME, action)

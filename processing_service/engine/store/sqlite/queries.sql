@@ -47,6 +47,9 @@ INSERT OR IGNORE INTO artifact_use (digest, session_n) VALUES (?, ?);
 -- name: artifact_used
 SELECT 1 FROM artifact_use WHERE digest = ? LIMIT 1;
 
+-- name: state_of_session
+SELECT state FROM session WHERE session_id = ? AND tenant = ?;
+
 -- name: session_tree
 -- A session and those that its steps began, and theirs, as far as they have ended.
 WITH RECURSIVE tree (n, session_id) AS (

@@ -16,7 +16,7 @@ from processing_service.engine.store.base import Opened, RequestNote, SessionSta
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.requests import request_id_reused
 from processing_service.engine.store.sqlite.session_rows import new_row, stands
-from processing_service.wire.errors import Code, CoordinatorError, Fenced
+from processing_service.wire.errors import Code, CoordinatorError, Fenced, not_found
 
 if TYPE_CHECKING:
     from processing_service.engine.store.sqlite.sessions import SqliteSessions
@@ -118,18 +118,26 @@ class SessionWork:
                 _explain(connection, start)
                 if (changes := self._unwritten.get(start.number)) is not None:
                     changes.error = Fenced(start.start.session_id)
-        self._leave_out_fenced()
+        self._leave_out_refused()
 
     def _find_fenced(self, connection: sqlite3.Connection) -> None:
         """Finds the sessions that are gone, or that somebody else has written since."""
         for number, changes in self._unwritten.items():
             last = connection.execute(SQL["last_sequence"], (number,)).fetchone()
-            if last is None or last[0] != changes.state.sequence:
+            if last is None:
+                changes.error = changes.error or no_session(changes.state.session_id)
+            elif last[0] != changes.state.sequence:
                 changes.error = Fenced(changes.state.session_id)
-        self._leave_out_fenced()
+        self._leave_out_refused()
 
-    def _leave_out_fenced(self) -> None:
-        self._chunks = [chunk for chunk in self._chunks if self._unwritten[chunk[0]].error is None]
+    def _leave_out_refused(self) -> None:
+        """Of sessions that are not written nothing else is: no history, no artifact, no request."""
+        refused = {number for number, changes in self._unwritten.items() if changes.error is not None}
+        self._chunks = [chunk for chunk in self._chunks if chunk[0] not in refused]
+        self._uses = [use for use in self._uses if use[1] not in refused]
+        self._notes = [
+            note for number, changes in self._unwritten.items() if number not in refused for note in changes.notes
+        ]
 
     def settle(self, error: CoordinatorError | None) -> None:
         """See Work.settle; changes that were not written are given back to their owner."""
@@ -141,6 +149,12 @@ class SessionWork:
                 self._owner.notify(changes.state.session_id)
         else:
             self._owner.take_back(self._unwritten)
+
+
+def no_session(session_id: str) -> CoordinatorError:
+    """NOT_FOUND: SESSION_NOT_FOUND."""
+    hint = "GetProcessingSessions lists them"
+    return not_found(ErrorReason.ERROR_REASON_SESSION_NOT_FOUND, "session", session_id, hint=hint)
 
 
 def _row_of(start: Start, changes: Changes | None) -> tuple[Any, ...]:

@@ -9,18 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from coordinator.error.v1.error_pb2 import ErrorReason
-
 from processing_service.engine.journal import decode
-from processing_service.engine.records import Record
+from processing_service.engine.records import Record, SessionState
+from processing_service.engine.refusals import check_ended
 from processing_service.engine.state import State
 from processing_service.engine.store.base import Opened, Opening, RequestNote, SessionFilter, SessionRow, SessionStart
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
 from processing_service.engine.store.sqlite.requests import request_id_reused
 from processing_service.engine.store.sqlite.session_rows import read_row, where
-from processing_service.engine.store.sqlite.session_work import Changes, SessionWork, Start
-from processing_service.wire.errors import not_found
+from processing_service.engine.store.sqlite.session_work import Changes, SessionWork, Start, no_session
 
 _STARTS: Final = 16
 """Sessions that one transaction begins, at most: all go on in the turn of the loop that hears of it, and would make it
@@ -185,7 +183,13 @@ class SqliteSessions:
 
 
 def remove(connection: sqlite3.Connection, session_id: str, tenant: str) -> bool:
-    """Removes a session with its children and all that belongs to them, in the transaction of the writer."""
+    """Removes a session with its children and all that belongs to them, in the transaction of the writer.
+
+    Raises:
+        CoordinatorError: SESSION_STATE_ILLEGAL if it runs, or runs again since it was asked for.
+    """
+    for (state,) in connection.execute(SQL["state_of_session"], (session_id, tenant)):
+        check_ended(session_id, SessionState(state))
     tree = connection.execute(SQL["session_tree"], (session_id, tenant)).fetchall()
     for statement in ("delete_chunks", "delete_artifact_uses", "delete_session"):
         connection.executemany(SQL[statement], tree)
@@ -201,9 +205,7 @@ def artifacts_under(connection: sqlite3.Connection, session_id: str, tenant: str
 def _read(connection: sqlite3.Connection, session_id: str, tenant: str) -> SessionRow:
     row = connection.execute(SQL["read_session"], (session_id, tenant)).fetchone()
     if row is None:
-        raise not_found(
-            ErrorReason.ERROR_REASON_SESSION_NOT_FOUND, "session", session_id, hint="GetProcessingSessions lists them"
-        )
+        raise no_session(session_id)
     return read_row(row)
 
 
