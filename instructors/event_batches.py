@@ -77,7 +77,7 @@ class EventBatches:
     async def _read(self, place: _Place, step_ids: Mapping[int, str]) -> Batch:
         history, after = place
         try:
-            records = await self._store.records(history.session_id, history.tenant, after, _EVENTS)
+            records = await self._store.records(*history[:2], after, _EVENTS, history.created_us)
             batch = Batch(await _updates(records, history.session_id, step_ids))
         finally:
             del self._reading[place]

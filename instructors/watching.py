@@ -14,9 +14,9 @@ from instructors.sessions import SessionReader, check_sequence
 from processing_service.engine.base import Engine
 from processing_service.engine.live import Live
 from processing_service.engine.records import StepState
-from processing_service.engine.store.base import SessionStore
+from processing_service.engine.store.base import SessionRow, SessionStore
 from processing_service.wire.callcontext import current
-from processing_service.wire.errors import Unavailable
+from processing_service.wire.errors import Code, CoordinatorError, Unavailable
 
 _PROGRESS_S: Final = 0.1
 """Progress is told this often, in seconds, at most."""
@@ -87,14 +87,24 @@ class SessionWatch:
             raise _draining()
 
     async def _is_over(self, end: pb.SessionEvent, history: History) -> bool:
-        """True after the event that ends the last attempt; what is known later of its calls is not waited for."""
-        row = await self._store.read(history.session_id, history.tenant)
-        return row.state.terminal and row.attempt == end.session_attempt
+        """True after the end of the last attempt, also if that was removed since; what comes late is not waited for."""
+        row = await self._row(history)
+        return row is None or (row.state.terminal and row.attempt == end.session_attempt)
 
     async def _has_ended(self, history: History, after: int) -> bool:
         """True if nothing will follow: who watches from behind the terminal event sees what came late, and no more."""
-        row = await self._store.read(history.session_id, history.tenant)
-        return row.state.terminal and row.last_sequence == after
+        row = await self._row(history)
+        return row is not None and row.state.terminal and row.last_sequence == after
+
+    async def _row(self, history: History) -> SessionRow | None:
+        """The session as it is stored; None if it was removed, also if its session_id is another's by now."""
+        try:
+            row = await self._store.read(history.session_id, history.tenant)
+        except CoordinatorError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            return None
+        return row if row.start.created_us == history.created_us else None
 
 
 def _draining() -> Unavailable:

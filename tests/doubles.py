@@ -328,7 +328,7 @@ class FakeHistory:
             record = Record(sequence, 10**15 + sequence, Kind.STEP_STARTED, 1, SessionState.RUNNING, 0, -1, 1)
             self.records_kept.append(record)
 
-    async def records(self, session_id: str, tenant: str, after: int, limit: int) -> list[Record]:
+    async def records(self, session_id: str, tenant: str, after: int, limit: int, created_us: int = 0) -> list[Record]:
         self.reads.append(after)
         found = self.records_kept[after : after + limit]
         self.begun.set()

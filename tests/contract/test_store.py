@@ -316,6 +316,18 @@ async def test_a_long_history_is_read_in_parts(store: SqliteStore) -> None:
     assert read == list(range(1, 1002))
 
 
+async def test_the_history_of_another_session_of_that_id_is_not_given(store: SqliteStore) -> None:
+    """Who read the first one's history is told that it is gone."""
+    for created_us in (1000, 2000):
+        await store.delete_session("s-1", "t")
+        await end(store, await begin(store, created_us=created_us))
+
+    assert len(await store.sessions.records("s-1", "t", 0, 10)) == 1
+    assert len(await store.sessions.records("s-1", "t", 0, 10, 2000)) == 1
+    with pytest.raises(CoordinatorError, match="no session 's-1'"):
+        await store.sessions.records("s-1", "t", 0, 10, 1000)
+
+
 async def test_a_waiter_is_woken_by_the_next_commit(store: SqliteStore) -> None:
     """And by the removal of the session."""
     number = await begin(store)

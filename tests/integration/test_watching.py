@@ -182,6 +182,28 @@ async def test_the_removal_of_a_session_ends_its_watch(slow):
         assert rest[-1].event.kind == ENDED
 
 
+async def test_a_watcher_that_lags_behind_sees_nothing_of_the_next_session_of_that_id(slow):
+    """It reads so slowly that its session is removed and another has its session_id before it has seen the end."""
+    each = echo(text="${item}", foreach={"items": "${parameters.texts}"})
+    await slow.put("each", each, parameters={"texts": {"value_type": "STRING", "is_list": True}})
+    texts = {"texts": [str(number) for number in range(1500)]}
+    await slow.execute("each", texts, session_id="s")
+    first = await slow.session("s")
+    updates = aiter(slow.watch("s"))
+    await anext(updates)
+
+    await slow.stub.DeleteProcessingSession(pb.DeleteProcessingSessionRequest(session_id="s"))
+    await slow.execute("each", texts, session_id="s")
+    events = []
+    try:
+        async for update in updates:
+            events.append(update.event)
+    except grpc.aio.AioRpcError as error:
+        assert error.code() is grpc.StatusCode.NOT_FOUND  # noqa: PT017  # it may also have read all of it in time
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert all(event.occurred_at.ToMicroseconds() <= first.ended_at.ToMicroseconds() for event in events)
+
+
 async def test_a_server_that_drains_ends_watches_with_a_hint(tmp_path):
     """UNAVAILABLE with SERVER_DRAINING and RetryInfo: the watcher goes on elsewhere from where it was."""
     async with running(settings_in(tmp_path, drain_grace=0.1)) as process, reach(process.address) as served:

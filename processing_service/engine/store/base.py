@@ -160,8 +160,14 @@ class SessionStore(Protocol):
     async def count(self, which: SessionFilter) -> int | None:
         """How many there are, if a kept counter answers."""
 
-    async def records(self, session_id: str, tenant: str, after: int, limit: int) -> Sequence[Record]:
-        """History behind that sequence number, oldest first."""
+    async def records(
+        self, session_id: str, tenant: str, after: int, limit: int, created_us: int = 0
+    ) -> Sequence[Record]:
+        """History behind that sequence number, oldest first. Raises CoordinatorError SESSION_NOT_FOUND.
+
+        Args:
+            created_us: when the session was created that is meant, 0 = any: its session_id may be another's by now.
+        """
 
     async def changed(self, session_id: str) -> None:
         """Returns after the next commit of that session, or its removal; to be called before what is there is read."""

@@ -162,11 +162,15 @@ class SqliteSessions:
         counts = await self._readers.run(lambda c: c.execute(SQL["count_sessions"], (which.tenant,)).fetchall())
         return sum(int(number) for state, number in counts if not which.states or state in which.states)
 
-    async def records(self, session_id: str, tenant: str, after: int, limit: int) -> Sequence[Record]:
+    async def records(
+        self, session_id: str, tenant: str, after: int, limit: int, created_us: int = 0
+    ) -> Sequence[Record]:
         """See SessionStore.records."""
 
         def read(connection: sqlite3.Connection) -> list[Record]:
             row = _read(connection, session_id, tenant)
+            if created_us not in (0, row.start.created_us):
+                raise no_session(session_id)
             behind = (record for record in _each_record(connection, row.number, after) if record.sequence > after)
             return list(islice(behind, limit))
 
