@@ -17,6 +17,7 @@ from processing_service.engine.base import Engine
 from processing_service.engine.definitions import Definition
 from processing_service.engine.managers.sessions import SessionManager
 from processing_service.engine.recovery import restored
+from processing_service.engine.refusals import not_stored
 from processing_service.engine.store.base import ArtifactStore, SessionFilter, SessionRow, SessionStore
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import Code, CoordinatorError, invalid
@@ -52,7 +53,7 @@ class SessionReader:
         """What the store has of a session. Raises CoordinatorError: SESSION_NOT_FOUND, SESSION_NOT_STORED."""
         live = self._engine.live(session_id, tenant)
         if live is not None and not live.number:
-            raise _not_stored(session_id)
+            raise not_stored(session_id)
         return await self._store.read(session_id, tenant)
 
     async def first(self, request_id: str, digest: bytes, tenant: str) -> str:
@@ -156,15 +157,6 @@ def check_sequence(after: int, last: int) -> None:
             f"after_sequence {after} is outside of the history, which ends with {last}",
             metadata={"after_sequence": str(after), "last_sequence": str(last)},
         )
-
-
-def _not_stored(session_id: str) -> CoordinatorError:
-    return CoordinatorError(
-        Code.NOT_FOUND,
-        ErrorReason.ERROR_REASON_SESSION_NOT_STORED,
-        f"session {session_id!r} runs with durability NONE: there is no record of it; start it with FULL",
-        metadata={"resource_type": "session", "resource_name": session_id},
-    )
 
 
 def _filter(request: pb.GetProcessingSessionsRequest, tenant: str) -> SessionFilter:

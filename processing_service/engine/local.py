@@ -25,7 +25,7 @@ from processing_service.engine.live import End, Live, SessionKey
 from processing_service.engine.observer import Observer
 from processing_service.engine.records import Action, Durability, Kind, Plan, Record, SessionState
 from processing_service.engine.recovery import Recovery, Revive
-from processing_service.engine.refusals import illegal
+from processing_service.engine.refusals import illegal, not_stored, taken
 from processing_service.engine.state import State, initial
 from processing_service.engine.store.base import ArtifactStore, Opened, RequestNote, SessionStart, SessionStore
 from processing_service.engine.worker import Job, Worker
@@ -139,6 +139,7 @@ class LocalEngine:
             raise _draining()
         state = initial(start.session_id, plan, start.created_us, start.budget_us)
         live = Live(context, plan, state, Durability(start.durability))
+        self._check_free(live)
         opened = Opened(0, start.session_id, False)
         if live.durability is not Durability.NONE:
             live.number, durable = self._store.open(start, holds)
@@ -148,6 +149,13 @@ class LocalEngine:
             durable.add_done_callback(partial(_note_refusal, live))
         self._start(live)
         return opened, live
+
+    def _check_free(self, live: Live) -> None:
+        """Raises SESSION_ALREADY_EXISTS where the store does not see the clash: one of both sessions is not in it."""
+        other = self._lives.get(live.key)
+        stored = live.durability is not Durability.NONE
+        if (other is not None and not (stored and other.number)) or (not stored and live.key in self._opening):
+            raise taken(live.state.session_id)
 
     async def _opened(
         self, live: Live, durable: asyncio.Future[Opened], on_leave: Callable[[Live], None] | None
@@ -231,6 +239,8 @@ class LocalEngine:
         if (opening := self._opening.get((tenant, session_id))) is not None:
             await asyncio.wait([opening])
         live = self._lives.get((tenant, session_id))
+        if live is not None and not live.number:
+            raise not_stored(session_id)
         if live is not None and not live.over:
             return live
         row, records = await self._store.load(session_id, tenant)

@@ -22,6 +22,26 @@ def check_ended(session_id: str, state: SessionState) -> None:
         )
 
 
+def taken(session_id: str) -> CoordinatorError:
+    """ALREADY_EXISTS: SESSION_ALREADY_EXISTS."""
+    return CoordinatorError(
+        Code.ALREADY_EXISTS,
+        ErrorReason.ERROR_REASON_SESSION_ALREADY_EXISTS,
+        f"there is a session {session_id!r} already; choose another session_id, or leave it empty",
+        metadata={"resource_type": "session", "resource_name": session_id},
+    )
+
+
+def not_stored(session_id: str) -> CoordinatorError:
+    """NOT_FOUND: SESSION_NOT_STORED."""
+    return CoordinatorError(
+        Code.NOT_FOUND,
+        ErrorReason.ERROR_REASON_SESSION_NOT_STORED,
+        f"session {session_id!r} runs with durability NONE: there is no record of it; start it with FULL",
+        metadata={"resource_type": "session", "resource_name": session_id},
+    )
+
+
 def illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:
     """FAILED_PRECONDITION that names the state and what would be legal in it."""
     legal = ", ".join(action.name for action, states in LEGAL.items() if state in states) or "nothing"

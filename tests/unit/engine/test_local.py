@@ -216,3 +216,23 @@ async def test_a_command_that_comes_when_the_engine_has_let_go_is_refused(tmp_pa
 
         assert refused.value.reason_name == "SERVER_DRAINING"
         assert (len(bench.engine), bench.engine._tasks) == (0, set())
+
+
+@pytest.mark.parametrize("first", [Durability.FULL, Durability.NONE])
+async def test_a_session_that_is_not_stored_takes_no_other_ones_place(tmp_path: Path, first: Durability) -> None:
+    """Whichever of two of one id comes second is refused, and commands do not reach what is not stored."""
+    second = Durability.NONE if first is Durability.FULL else Durability.FULL
+    async with running(tmp_path, StepPlan("a")) as bench:
+        bench.runner.held = {"a"}
+        live = await bench.submit(durability=first)
+        await bench.runner.until("a#1")
+        with pytest.raises(CoordinatorError) as refused:
+            await bench.submit(durability=second)
+
+        assert refused.value.reason_name == "SESSION_ALREADY_EXISTS"
+        assert bench.engine.live("s", "") is live
+        if first is Durability.NONE:
+            with pytest.raises(CoordinatorError, match="durability NONE"):
+                await bench.engine.deliver("s", "", bench.command(Action.PAUSE))
+        bench.runner.release.set()
+        assert await bench.end(live) is SessionState.SUCCEEDED

@@ -11,12 +11,13 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 
 from processing_service.engine.journal import encode
 from processing_service.engine.records import Record
+from processing_service.engine.refusals import taken
 from processing_service.engine.state import State
 from processing_service.engine.store.base import Opened, RequestNote, SessionStart
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.requests import request_id_reused
 from processing_service.engine.store.sqlite.session_rows import new_row, stands
-from processing_service.wire.errors import Code, CoordinatorError, Fenced, not_found
+from processing_service.wire.errors import CoordinatorError, Fenced, not_found
 
 if TYPE_CHECKING:
     from processing_service.engine.store.sqlite.sessions import SqliteSessions
@@ -180,9 +181,4 @@ def _explain(connection: sqlite3.Connection, start: Start) -> None:
         else:
             start.error = request_id_reused(asked.request_id, digest, asked.request_digest)
         return
-    start.error = CoordinatorError(
-        Code.ALREADY_EXISTS,
-        ErrorReason.ERROR_REASON_SESSION_ALREADY_EXISTS,
-        f"there is a session {asked.session_id!r} already; choose another session_id, or leave it empty",
-        metadata={"resource_type": "session", "resource_name": asked.session_id},
-    )
+    start.error = taken(asked.session_id)
