@@ -29,6 +29,8 @@ _PATIENCE_S: Final = 5.0
 _MARGIN_S: Final = 0.1
 """How long before the deadline of the call the reply goes out at the latest, in seconds."""
 _PAGE: Final = 200
+"""Sessions that are read at a time."""
+_AT_ONCE: Final = 20
 """Sessions that are told at a time."""
 _SHOWN: Final = 100
 """Sessions that a reply names, at most."""
@@ -71,7 +73,8 @@ class ControlInstructor:
         remaining = call.remaining()
         patience = _PATIENCE_S if remaining is None else max(0.0, remaining - _MARGIN_S)
         try:
-            return await asyncio.wait_for(complete(work, _METHOD), patience)
+            async with asyncio.timeout(patience):
+                return await complete(work, _METHOD)
         except TimeoutError:  # what has been told by now stands in the response, and the rest goes on
             return response
 
@@ -161,10 +164,18 @@ class ControlInstructor:
             before = rows[-1].number
             ids = [row.start.session_id for row in rows]
             if really:
-                told = await asyncio.gather(*(self._tell(session_id, which.tenant, command) for session_id in ids))
-                ids = [session_id for session_id, ok in zip(ids, told, strict=True) if ok]
+                ids = await self._tell_some(ids, which.tenant, command)
             response.matched_count += len(ids)
             response.session_ids.extend(ids[: _SHOWN - len(response.session_ids)])
+
+    async def _tell_some(self, session_ids: Sequence[str], tenant: str, command: Command) -> list[str]:
+        """A few at a time: what comes of them is done in one turn of the loop, which others wait for."""
+        told: list[str] = []
+        for first in range(0, len(session_ids), _AT_ONCE):
+            some = session_ids[first : first + _AT_ONCE]
+            done = await asyncio.gather(*(self._tell(session_id, tenant, command) for session_id in some))
+            told += [session_id for session_id, ok in zip(some, done, strict=True) if ok]
+        return told
 
     async def _tell(self, session_id: str, tenant: str, command: Command) -> bool:
         try:

@@ -200,6 +200,26 @@ async def test_a_selector_tells_first_and_then_controls_all(coordinator):
     assert (again.matched_count, again.applied) == (0, True)
 
 
+async def test_a_selector_reaches_more_than_are_told_at_once(coordinator):
+    """Each of them is told once, and the reply names them newest first."""
+    await coordinator.put("slow", echo(delay="60s"))
+    names = [f"s{number}" for number in range(45)]
+    for name in names:
+        await coordinator.execute("slow", session_id=name, background=True)
+    done = await control(coordinator, "", Action.TERMINATE, selector=pb.SessionSelector(workflow_id="slow"))
+
+    assert (done.matched_count, list(done.session_ids), done.applied) == (45, names[::-1], True)
+    assert {(await coordinator.session(name)).state for name in names} == {pb.SESSION_STATE_TERMINATED}
+
+
+async def test_a_caller_without_time_is_answered_and_the_command_goes_on(coordinator):
+    """It has 100 ms or less: applied is false, not yet known, and a repeat by request_id would tell."""
+    session_id = (await bring(coordinator, SessionState.RUNNING)).session_id
+    pause = request(session_id, Action.PAUSE)
+    assert not (await coordinator.stub.PostSessionControl(pause, timeout=0.09)).applied
+    await until(coordinator, session_id, pb.SESSION_STATE_PAUSING)
+
+
 async def test_a_repeated_command_is_carried_out_once(coordinator):
     """Also where it would not be legal a second time; another command under the same id is refused."""
     session = await bring(coordinator, SessionState.RUNNING)
