@@ -418,6 +418,16 @@ async def test_artifacts_are_stored_once_and_read_in_parts(store: SqliteStore) -
         assert caught.value.reason == ErrorReason.ERROR_REASON_ARTIFACT_NOT_FOUND
 
 
+async def test_content_that_many_bring_at_once_is_new_once(store: SqliteStore) -> None:
+    """And its kind is that of the one who was first."""
+    data = os.urandom(1 << 20)
+    brought = [store.artifacts.put_new(data, media_type=f"image/{number}") for number in range(20)]
+    kept = await asyncio.gather(*brought)
+    (first,) = [artifact for artifact, created in kept if created]
+
+    assert await store.artifacts.find(first.digest) == first
+
+
 async def test_the_kind_of_an_artifact_may_be_any_text(store: SqliteStore) -> None:
     """Line breaks in the one do not become the other."""
     artifact = await store.artifacts.put(b"content", media_type="a\nb\r\0", type_name="c\nd")

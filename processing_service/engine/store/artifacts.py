@@ -44,6 +44,8 @@ class FileArtifacts:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="artifacts")
         self._ageing = Lock()
         """Held while a file is made young, and while one is seen to be old and removed."""
+        self._keeping = [Lock() for _ in range(16)]
+        """By the first digit of a digest: of many who bring the same content at once, one writes it."""
         remove_parts(folder)
 
     async def put(self, data: bytes, *, media_type: str = "", type_name: str = "") -> Artifact:
@@ -170,13 +172,14 @@ class FileArtifacts:
 
     def _keep(self, part: Part, artifact: Artifact) -> bool:
         path = self._path(artifact.digest)
-        if self._again(path, artifact.digest):
-            return False
-        if artifact.media_type or artifact.type_name:
-            kind = json.dumps([artifact.media_type, artifact.type_name]).encode()
-            write_file(self._folder, path.with_suffix(".kind"), [kind])
-        part.keep(path)
-        return True
+        with self._keeping[int(artifact.digest[0], 16)]:
+            if self._again(path, artifact.digest):
+                return False
+            if artifact.media_type or artifact.type_name:
+                kind = json.dumps([artifact.media_type, artifact.type_name]).encode()
+                write_file(self._folder, path.with_suffix(".kind"), [kind])
+            part.keep(path)
+            return True
 
     def _again(self, path: Path, digest: str) -> bool:
         """True if the content is here already and whole; from now on it is young."""
