@@ -212,13 +212,14 @@ def _take_up(turn: Turn) -> None:
     if state.state is SessionState.RUNNING and turn.at >= state.deadline_us:
         _time_out(turn)
         return
+    due = turn.at + state.budget_us if state.paused_us else state.deadline_us  # the pause may have outlasted that
     for index, step in enumerate(state.steps):
         for item, attempt in flights(step):
             if state.recoveries > MAX_RECOVERIES:
                 text = f"the process died {MAX_RECOVERIES} times while the session ran"
                 turn.fail(index, item, attempt, Fault(Code.ABORTED, Reason.WORKER_LOST, text))
                 return
-            turn.actions.append(Run(index, item, attempt, state.deadline_us or turn.at + state.budget_us))
+            turn.actions.append(Run(index, item, attempt, due))
     if turn.state.state is SessionState.RUNNING:
         turn.launch()
     turn.settle()

@@ -11,6 +11,7 @@ from processing_service.engine.events import (
     Command,
     Ended,
     Failed,
+    Recovered,
     Run,
     Started,
     Wake,
@@ -37,6 +38,16 @@ def test_pause_lets_calls_end_and_stops_the_clocks() -> None:
 
     left = BUDGET - 90
     assert session.command(Action.RESUME, at=10_000_000_000) == [Run(1, -1, 1, 10_000_000_000 + left)]
+
+
+def test_a_call_that_goes_out_again_in_a_pause_has_what_was_left_of_the_budget() -> None:
+    """The process died, and came back when the budget would have ended if it had not stood still."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+    session.command(Action.PAUSE, at=100)
+
+    assert session.give(Recovered(2 * BUDGET)) == [Run(0, -1, 1, 3 * BUDGET - 100)]
+    assert session.state.state is SessionState.PAUSING
 
 
 def test_cancel_waits_for_a_receipt_of_each_call() -> None:
