@@ -213,13 +213,13 @@ def _take_up(turn: Turn) -> None:
         _time_out(turn)
         return
     due = turn.at + state.budget_us if state.paused_us else state.deadline_us  # the pause may have outlasted that
-    for index, step in enumerate(state.steps):
-        for item, attempt in flights(step):
-            if state.recoveries > MAX_RECOVERIES:
-                text = f"the process died {MAX_RECOVERIES} times while the session ran"
-                turn.fail(index, item, attempt, Fault(Code.ABORTED, Reason.WORKER_LOST, text))
-                return
+    out = [(index, item, attempt) for index, step in enumerate(state.steps) for item, attempt in flights(step)]
+    for index, item, attempt in out:
+        if state.recoveries <= MAX_RECOVERIES:
             turn.actions.append(Run(index, item, attempt, due))
+        elif not state.state.terminal and (item, attempt) in flights(state.steps[index]):
+            text = f"the process died {MAX_RECOVERIES} times while the session ran"
+            turn.fail(index, item, attempt, Fault(Code.ABORTED, Reason.WORKER_LOST, text))
     if turn.state.state is SessionState.RUNNING:
         turn.launch()
     turn.settle()

@@ -265,6 +265,18 @@ def test_a_step_that_kills_the_process_is_given_up() -> None:
     assert session.state.state is SessionState.FAILED
 
 
+def test_an_optional_step_that_kills_the_process_does_not_leave_the_session_behind() -> None:
+    """It is given up alone: what follows it runs, and nothing is out that nobody has sent."""
+    session = Session(StepPlan("a", optional=True), StepPlan("b", (0,)), StepPlan("c", optional=True))
+    session.give(Started(1))
+    for _ in range(MAX_RECOVERIES):
+        session.give(Recovered(2))
+
+    assert session.give(Recovered(2)) == [Run(1, -1, 1, BUDGET)]
+    assert [step.state.name for step in session.state.steps] == ["FAILED", "RUNNING", "FAILED"]
+    assert session.state.in_flight == 1
+
+
 def test_a_crash_before_the_first_record_starts_the_session() -> None:
     """A session that is only opened begins when it is taken up."""
     assert Session(StepPlan("a")).give(Recovered(1)) == [Run(0, -1, 1, BUDGET)]
