@@ -262,7 +262,7 @@ async def test_a_chunk_above_the_limit_ends_its_upload(coordinator):
     ("parameters", "reason", "path", "near"),
     [
         ({"txt": "x"}, "FIELD_UNKNOWN", "parameters.txt", "text"),
-        ({"text": 5}, "FIELD_INVALID", "parameters.text", '"5.0"'),
+        ({"text": 5}, "FIELD_INVALID", "parameters.text", '"5"'),
         ({"text": None}, "FIELD_REQUIRED", "parameters.text", ""),
         ({}, "FIELD_REQUIRED", "parameters.text", ""),
         ({"text": "x", "Text": "y"}, "FIELD_CONFLICT", "parameters.text", ""),
