@@ -20,7 +20,7 @@ from processing_service.engine.store.sqlite.requests import request_id_reused
 from processing_service.engine.store.sqlite.session_rows import read_row, where
 from processing_service.engine.store.sqlite.session_work import Changes, SessionWork, Start, no_session
 
-_STARTS: Final = 16
+_STARTS: Final = 8
 """Sessions that one transaction begins, at most: all go on in the turn of the loop that hears of it, and would make it
 long."""
 
