@@ -30,7 +30,7 @@ class ResultCache:
         limit_bytes: most bytes of large results; one that is larger alone is kept until the next one comes.
     """
 
-    def __init__(self, limit_bytes: int = 64 << 20) -> None:
+    def __init__(self, limit_bytes: int = 40 << 20) -> None:
         self._limit = limit_bytes
         self._used: OrderedDict[tuple[int, Key], Results] = OrderedDict()
         self.size_bytes = 0
