@@ -42,7 +42,7 @@ async def results(client: CoordinatorClient, session_id: str) -> Counter[str]:
     )
 
 
-@pytest.mark.parametrize("kind", ["embedded", "tcp"])
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("tcp", marks=pytest.mark.slow)])
 async def test_ten_sessions_survive_a_kill_in_the_middle(kind: str, tmp_path: Path) -> None:
     """All were acknowledged, so all finish; no result is recorded twice."""
     async with topology(kind, tmp_path, tmp_path / "models") as servers:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import pytest
 from coordinator.processing.v1 import processing_pb2 as pb
 
 from processing_service.client import CoordinatorClient
@@ -34,6 +35,7 @@ async def apart(folder: Path) -> AsyncIterator[tuple[CoordinatorClient, Server]]
         yield client, domain
 
 
+@pytest.mark.slow
 async def test_a_session_outlives_the_restart_of_a_domain(tmp_path: Path) -> None:
     """Killed with -9 in a step and away for more tries than the step has attempts, then back on the same port."""
     seen: Counter[pb.EventKind.ValueType] = Counter()
@@ -54,6 +56,7 @@ async def test_a_session_outlives_the_restart_of_a_domain(tmp_path: Path) -> Non
     assert seen[pb.EVENT_KIND_STEP_RETRY_SCHEDULED] >= MANY
 
 
+@pytest.mark.slow
 async def test_a_domain_that_does_not_come_back_fails_the_session_by_its_deadline(tmp_path: Path) -> None:
     """FAILED, not TIMED_OUT, and the failure says which domain, where, how often it was tried and for how long."""
     async with apart(tmp_path) as (client, domain):
