@@ -49,7 +49,7 @@ def demo(
 
 def _settings(models: Path, store: Path) -> Settings:
     from processing_service.config import Settings
-    from processing_service.domains.model.repository import RepositorySettings
+    from processing_service.domains.model.settings import RepositorySettings
     from processing_service.engine.store.sqlite import StoreSettings
     from processing_service.wire.listener import ListenerSettings
 

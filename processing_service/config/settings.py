@@ -8,7 +8,7 @@ from typing import Literal
 from instructors.foreign import ForeignDomain
 from processing_service.client.settings import ClientSettings
 from processing_service.domains.inference.settings import InferenceSettings
-from processing_service.domains.model.repository import RepositorySettings
+from processing_service.domains.model.settings import RepositorySettings
 from processing_service.domains.postprocessing.settings import PostprocessingSettings
 from processing_service.engine.managers.settings import SessionSettings
 from processing_service.engine.store.sqlite.store import StoreSettings
