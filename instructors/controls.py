@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -19,7 +19,7 @@ from processing_service.engine.events import Command
 from processing_service.engine.ids import check_id
 from processing_service.engine.managers.sessions import SessionManager
 from processing_service.engine.records import Action, SessionState
-from processing_service.engine.refusals import illegal
+from processing_service.engine.refusals import check_legal
 from processing_service.engine.store.base import RequestNote, SessionFilter, SessionRow, SessionStore
 from processing_service.wire.callcontext import CallContext, current
 from processing_service.wire.errors import Code, CoordinatorError, invalid
@@ -35,6 +35,9 @@ _AT_ONCE: Final = 20
 _SHOWN: Final = 100
 """Sessions that a reply names, at most."""
 _METHOD: Final = "PostSessionControl"
+
+_Act = Callable[[RequestNote | None], Awaitable[pb.PostSessionControlResponse]]
+_Again = Callable[[str], Awaitable[pb.PostSessionControlResponse]]
 
 
 class ControlInstructor:
@@ -112,8 +115,7 @@ class ControlInstructor:
             row = await self._reader.row(session_id, tenant)
             _check_workflow(request, row)
             await show()
-            if row.state not in LEGAL[command.action]:
-                raise illegal(session_id, row.state, command)
+            check_legal(session_id, row.state, command)
             if not request.validate_only:
                 await self._engine.deliver(session_id, tenant, command, note)
                 response.session.CopyFrom(await self._reader.read(session_id, tenant))
@@ -125,9 +127,7 @@ class ControlInstructor:
             response.applied = True
             return response
 
-        if request.validate_only:
-            return await act(None)
-        return await self._repeats.once(tenant, _METHOD, request, session_id, act, again)
+        return await self._once(request, tenant, session_id, act, again)
 
     async def _control_many(
         self,
@@ -151,9 +151,15 @@ class ControlInstructor:
             response.matched_count, response.applied = int(count), True
             return response
 
+        return await self._once(request, call.tenant, "", act, again)
+
+    async def _once(
+        self, request: pb.PostSessionControlRequest, tenant: str, subject: str, act: _Act, again: _Again
+    ) -> pb.PostSessionControlResponse:
+        """A look that does nothing is no request to be remembered."""
         if request.validate_only:
             return await act(None)
-        return await self._repeats.once(call.tenant, _METHOD, request, "", act, again)
+        return await self._repeats.once(tenant, _METHOD, request, subject, act, again)
 
     async def _tell_all(
         self, which: SessionFilter, command: Command, response: pb.PostSessionControlResponse, *, really: bool

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
 from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 
+from instructors.domain_list import HealthOf
 from instructors.domains import Domain, Operation
 from instructors.registry import Instructors
 from processing_service.wire.callcontext import CallContext, current
@@ -30,7 +30,7 @@ class DomainViews:
         health_of: how a domain was when it was last asked.
     """
 
-    def __init__(self, instructors: Instructors, health_of: Callable[[str], pb.DomainHealth.ValueType]) -> None:
+    def __init__(self, instructors: Instructors, health_of: HealthOf) -> None:
         self._instructors, self._health_of = instructors, health_of
 
     async def of(self, session_id: str, tenant: str) -> list[pb.DomainView]:

@@ -16,7 +16,6 @@ from typing import Final, Protocol
 from coordinator.error.v1.error_pb2 import ErrorReason
 
 from processing_service.engine.base import SessionContext, StepRunner
-from processing_service.engine.commands import LEGAL
 from processing_service.engine.decide import decide, next_due
 from processing_service.engine.events import Cancel, Command, Event, Started, Wake
 from processing_service.engine.faults import result_of
@@ -25,7 +24,7 @@ from processing_service.engine.live import End, Live, SessionKey
 from processing_service.engine.observer import Observer
 from processing_service.engine.records import Action, Durability, Kind, Plan, Record, SessionState
 from processing_service.engine.recovery import Recovery, Revive
-from processing_service.engine.refusals import illegal, not_stored, taken
+from processing_service.engine.refusals import check_legal, not_stored, taken
 from processing_service.engine.state import State, initial
 from processing_service.engine.store.base import ArtifactStore, Opened, RequestNote, SessionStart, SessionStore
 from processing_service.engine.worker import Job, Worker
@@ -211,8 +210,7 @@ class LocalEngine:
         live = await self._reach(session_id, tenant, command)
         if self._letting_go:
             raise _draining()
-        if live.state.state not in LEGAL[command.action]:
-            raise illegal(session_id, live.state.state, command)
+        check_legal(session_id, live.state.state, command)
         self._lives[live.key] = live
         jobs = self.feed(live, command)
         state, durable = live.state, self._ledger.write(live, (), wait=True, note=note)
@@ -244,8 +242,7 @@ class LocalEngine:
         if live is not None and not live.over:
             return live
         row, records = await self._store.load(session_id, tenant)
-        if row.state not in LEGAL[command.action]:
-            raise illegal(session_id, row.state, command)
+        check_legal(session_id, row.state, command)
         live = self._lives.get((tenant, session_id))
         if live is not None and not live.over:  # somebody else took it up meanwhile
             return live

@@ -42,10 +42,12 @@ def not_stored(session_id: str) -> CoordinatorError:
     )
 
 
-def illegal(session_id: str, state: SessionState, command: Command) -> CoordinatorError:
-    """FAILED_PRECONDITION that names the state and what would be legal in it."""
+def check_legal(session_id: str, state: SessionState, command: Command) -> None:
+    """Raises CoordinatorError SESSION_STATE_ILLEGAL that names the state and what would be legal in it."""
+    if state in LEGAL[command.action]:
+        return
     legal = ", ".join(action.name for action, states in LEGAL.items() if state in states) or "nothing"
-    return CoordinatorError(
+    raise CoordinatorError(
         Code.FAILED_PRECONDITION,
         ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL,
         f"session {session_id!r} is {state.name}: {command.action.name} is not possible, {legal} would be",
