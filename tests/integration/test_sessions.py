@@ -68,6 +68,9 @@ async def test_a_session_shows_what_each_domain_has_of_it(coordinator, tmp_path)
     (shown,) = MessageToDict(views["inference"].view)["inference_sessions"]
     assert shown["inference_session_id"] == made.inference_session_id
     assert not (await coordinator.session("s")).domain_views
+    foreign = inference_pb2.GetInferenceSessionsRequest(session_id="s")
+    tenant = (("coordinator-tenant", "other"),)
+    assert not (await coordinator.inference.GetInferenceSessions(foreign, metadata=tenant)).inference_sessions
 
     delete = pb.DeleteProcessingSessionRequest(session_id="s")
     done = {view.domain: view for view in (await coordinator.stub.DeleteProcessingSession(delete)).domain_views}

@@ -99,7 +99,7 @@ class InferenceServicer(InferenceServiceServicer):
     ) -> pb.GetInferenceSessionsResponse:
         which = f"inference-sessions:{request.model_id}:{request.session_id}".encode()
         after = read_token(which, request.page_token)
-        found = self.sessions.select(request.model_id, request.session_id)
+        found = self.sessions.select(request.model_id, request.session_id, current().tenant)
         rest = [each for each in found if each.inference_session_id > after]
         page = rest[: page_size(request.page_size)]
         return pb.GetInferenceSessionsResponse(

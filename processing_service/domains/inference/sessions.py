@@ -112,12 +112,12 @@ class InferenceSessions:
             )
         return session
 
-    def select(self, model_id: str = "", session_id: str = "") -> list[InferenceSession]:
-        """The records of that model and processing session, oldest first; empty = any."""
+    def select(self, model_id: str = "", session_id: str = "", tenant: str = "") -> list[InferenceSession]:
+        """The records of that model and of a tenant's processing session, oldest first; empty = any."""
         return [
             each
             for each in self._sessions.values()
-            if model_id in ("", each.model.model_id) and session_id in ("", each.session_id)
+            if model_id in ("", each.model.model_id) and (not session_id or _is_of(each, session_id, tenant))
         ]
 
     def delete(self, inference_session_id: str, session_id: str, tenant: str = "") -> tuple[int, int]:
@@ -126,16 +126,15 @@ class InferenceSessions:
         Returns:
             Records that were ended, runs that were cancelled.
         """
-
-        def is_meant(each: InferenceSession | _Run) -> bool:
-            return bool(session_id) and (each.session_id, each.tenant) == (session_id, tenant)
-
-        sessions = self._sessions.values()
-        gone = [each for each in sessions if each.inference_session_id == inference_session_id or is_meant(each)]
+        gone = [
+            each
+            for each in self._sessions.values()
+            if each.inference_session_id == inference_session_id or _is_of(each, session_id, tenant)
+        ]
         for each in gone:
             del self._sessions[each.inference_session_id]
         ids = {inference_session_id, *(each.inference_session_id for each in gone)} - {""}
-        runs = [run for run in self._runs if run.inference_session_id in ids or is_meant(run)]
+        runs = [run for run in self._runs if run.inference_session_id in ids or _is_of(run, session_id, tenant)]
         for run in runs:
             run.is_ended = True
             run.task.cancel()
@@ -182,6 +181,11 @@ class InferenceSessions:
         for each in list(self._sessions.values()):
             if not each.in_flight_count and now - max(each.created_at, each.used_at) > self._idle:
                 del self._sessions[each.inference_session_id]
+
+
+def _is_of(each: InferenceSession | _Run, session_id: str, tenant: str) -> bool:
+    """Whether it belongs to that processing session; none has an empty id."""
+    return bool(session_id) and (each.session_id, each.tenant) == (session_id, tenant)
 
 
 def _ended() -> CoordinatorError:

@@ -85,5 +85,7 @@ def test_the_end_of_a_session_is_that_of_its_tenant(clock):
     sessions = InferenceSessions(10, 600, clock)
     mine, other = (sessions.create(MODEL, "", "s-1", tenant) for tenant in ("", "other"))
 
+    assert sessions.select(session_id="s-1") == [mine]
+    assert sessions.select(session_id="s-1", tenant="other") == [other]
     assert sessions.delete("", "s-1") == (1, 0)
     assert [sessions.find(each.inference_session_id) for each in (mine, other)] == [None, other]
