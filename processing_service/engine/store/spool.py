@@ -53,5 +53,6 @@ class Spool:
         return artifact, await self._keep(self._part, artifact)
 
     async def _flush(self) -> None:
-        held, self._held = self._held, bytearray()
-        await self._write(lambda: self._part.write(held))
+        if self._held:
+            held, self._held = self._held, bytearray()
+            await self._write(lambda: self._part.write(held))
