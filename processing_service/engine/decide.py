@@ -156,15 +156,7 @@ def _retry_or_fail(turn: Turn, event: Failed) -> None:
         fault = event.fault if delay is None else retry.last_fault(event.fault, state.deadline_us - event.at)
         turn.fail(event.step, event.item, event.attempt, fault)
         return
-    turn.note(
-        Kind.STEP_RETRY_SCHEDULED,
-        step=event.step,
-        item=event.item,
-        attempt=event.attempt,
-        fault=event.fault,
-        delay_us=delay,
-    )
-    turn.settle()
+    turn.try_again(event, delay)
 
 
 def _ended(turn: Turn, event: Ended) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from processing_service.engine import retry
 from processing_service.engine.events import Failed
-from processing_service.engine.records import Kind, Outcome, StepPlan, StepState
+from processing_service.engine.records import Outcome, StepPlan, StepState
 from processing_service.engine.state import Flight, State, Step
 from processing_service.engine.turn import Turn
 
@@ -48,16 +48,7 @@ def wait(turn: Turn, event: Failed, key: str) -> None:
             turn.fail(event.step, event.item, event.attempt, event.fault, _tally(turn, unreached, away_us))
             return
         delay = min(delay, left)
-    turn.note(
-        Kind.STEP_RETRY_SCHEDULED,
-        step=event.step,
-        item=event.item,
-        attempt=event.attempt,
-        fault=event.fault,
-        delay_us=delay,
-        outcome=Outcome.UNREACHABLE,
-    )
-    turn.settle()
+    turn.try_again(event, delay, outcome=Outcome.UNREACHABLE)
 
 
 def blame(turn: Turn) -> bool:

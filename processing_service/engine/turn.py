@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from processing_service.engine.events import Act, Cancel, Conclude, Resolve, Run
+from processing_service.engine.events import Act, Cancel, Conclude, Failed, Resolve, Run
 from processing_service.engine.projection import apply
 from processing_service.engine.reasons import Code, Reason
 from processing_service.engine.records import Fault, Kind, Output, Plan, Record, SessionState, StepState
@@ -102,6 +102,12 @@ class Turn:
             self.note(Kind.SESSION_STATE_CHANGED, SessionState.PAUSED)
         elif self.state.state is SessionState.CANCELLING:
             self.finish(SessionState.CANCELLED, Fault(Code.CANCELLED, Reason.CANCELLED, "the session was cancelled"))
+
+    def try_again(self, event: Failed, delay_us: int, **facts: Any) -> None:
+        """Schedules the next try of a call that failed."""
+        call: dict[str, Any] = {"step": event.step, "item": event.item, "attempt": event.attempt}
+        self.note(Kind.STEP_RETRY_SCHEDULED, **call, fault=event.fault, delay_us=delay_us, **facts)
+        self.settle()
 
     def drop_calls(self) -> None:
         """Cancels every call and every step that has not ended."""
