@@ -37,7 +37,7 @@ namespace Coordinator.Error.V1 {
             "ZXJyb3IudjEuRmFpbHVyZRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEo",
             "CRINCgV2YWx1ZRgCIAEoCToCOAEiTQoORmllbGRWaW9sYXRpb24SEgoKZmll",
             "bGRfcGF0aBgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRISCgpzdWdnZXN0",
-            "aW9uGAMgASgJKtcQCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5T",
+            "aW9uGAMgASgJKsARCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5T",
             "UEVDSUZJRUQQABIjCh9FUlJPUl9SRUFTT05fV09SS0ZMT1dfTk9UX0ZPVU5E",
             "EAESIgoeRVJST1JfUkVBU09OX1NFU1NJT05fTk9UX0ZPVU5EEAISIwofRVJS",
             "T1JfUkVBU09OX1NFU1NJT05fTk9UX1NUT1JFRBADEiAKHEVSUk9SX1JFQVNP",
@@ -84,9 +84,12 @@ namespace Coordinator.Error.V1 {
             "SEVOVElDQVRFRBBaEiIKHkVSUk9SX1JFQVNPTl9QRVJNSVNTSU9OX0RFTklF",
             "RBBbEiAKHEVSUk9SX1JFQVNPTl9OT1RfSU1QTEVNRU5URUQQXBIZChVFUlJP",
             "Ul9SRUFTT05fSU5URVJOQUwQXRIYChRFUlJPUl9SRUFTT05fRk9SRUlHThBe",
-            "Eh4KGkVSUk9SX1JFQVNPTl9TVE9SRV9EQU1BR0VEEF9CUQoYY29tLmNvb3Jk",
-            "aW5hdG9yLmVycm9yLnYxUAFaHGNvb3JkaW5hdG9yL2Vycm9yL3YxO2Vycm9y",
-            "djGqAhRDb29yZGluYXRvci5FcnJvci5WMWIGcHJvdG8z"));
+            "Eh4KGkVSUk9SX1JFQVNPTl9TVE9SRV9EQU1BR0VEEF8SKAokRVJST1JfUkVB",
+            "U09OX0JBVENIX0ZBSUxVUkVTX0VYQ0VFREVEEGASHgoaRVJST1JfUkVBU09O",
+            "X0NBTkFSWV9GQUlMRUQQYRIdChlFUlJPUl9SRUFTT05fQlJFQUtFUl9PUEVO",
+            "EGJCUQoYY29tLmNvb3JkaW5hdG9yLmVycm9yLnYxUAFaHGNvb3JkaW5hdG9y",
+            "L2Vycm9yL3YxO2Vycm9ydjGqAhRDb29yZGluYXRvci5FcnJvci5WMWIGcHJv",
+            "dG8z"));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Google.Protobuf.WellKnownTypes.DurationReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Coordinator.Error.V1.ErrorReason), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -317,7 +320,7 @@ namespace Coordinator.Error.V1 {
     /// </summary>
     [pbr::OriginalName("ERROR_REASON_STORE_READ_ONLY")] StoreReadOnly = 88,
     /// <summary>
-    /// Another coordinator owns the session now. ABORTED.
+    /// Another coordinator owns the session, or the whole store, now. UNAVAILABLE.
     /// </summary>
     [pbr::OriginalName("ERROR_REASON_SESSION_FENCED")] SessionFenced = 89,
     /// <summary>
@@ -344,6 +347,18 @@ namespace Coordinator.Error.V1 {
     /// The file of the store is not a store, or it is damaged; metadata has its name. FAILED_PRECONDITION or DATA_LOSS.
     /// </summary>
     [pbr::OriginalName("ERROR_REASON_STORE_DAMAGED")] StoreDamaged = 95,
+    /// <summary>
+    /// More cells of a batch failed than may; metadata has both numbers. In the failure of a batch.
+    /// </summary>
+    [pbr::OriginalName("ERROR_REASON_BATCH_FAILURES_EXCEEDED")] BatchFailuresExceeded = 96,
+    /// <summary>
+    /// The canary of a batch did not pass; metadata has what was found and what was allowed. In the failure of a batch.
+    /// </summary>
+    [pbr::OriginalName("ERROR_REASON_CANARY_FAILED")] CanaryFailed = 97,
+    /// <summary>
+    /// Cells failed one after the other for want of a domain; the batch was paused. In the failure of a batch.
+    /// </summary>
+    [pbr::OriginalName("ERROR_REASON_BREAKER_OPEN")] BreakerOpen = 98,
   }
 
   #endregion

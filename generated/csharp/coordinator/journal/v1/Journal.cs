@@ -27,7 +27,7 @@ namespace Coordinator.Journal.V1 {
             "CiRjb29yZGluYXRvci9qb3VybmFsL3YxL2pvdXJuYWwucHJvdG8SFmNvb3Jk",
             "aW5hdG9yLmpvdXJuYWwudjEaIGNvb3JkaW5hdG9yL2Vycm9yL3YxL2Vycm9y",
             "LnByb3RvIjgKBUNodW5rEi8KB3JlY29yZHMYASADKAsyHi5jb29yZGluYXRv",
-            "ci5qb3VybmFsLnYxLlJlY29yZCLGAwoGUmVjb3JkEhAKCHNlcXVlbmNlGAEg",
+            "ci5qb3VybmFsLnYxLlJlY29yZCLbAwoGUmVjb3JkEhAKCHNlcXVlbmNlGAEg",
             "ASgHEhYKDm9jY3VycmVkX2F0X3VzGAIgASgGEgwKBGtpbmQYAyABKA0SFwoP",
             "c2Vzc2lvbl9hdHRlbXB0GAQgASgNEhMKC3N0ZXBfbnVtYmVyGAUgASgNEhMK",
             "C2l0ZW1fbnVtYmVyGAYgASgNEg8KB2F0dGVtcHQYByABKA0SFQoNc2Vzc2lv",
@@ -37,11 +37,27 @@ namespace Coordinator.Journal.V1 {
             "b3JkaW5hdG9yLmVycm9yLnYxLkZhaWx1cmUSFgoOY29udHJvbF9hY3Rpb24Y",
             "DiABKA0SEAoIZGVsYXlfdXMYDyABKAQSEwoLaXRlbXNfdG90YWwYECABKA0S",
             "HAoUcmV1c2VkX2Zyb21fc3RlcF9rZXkYESABKAkSFAoMY2FsbF9vdXRjb21l",
-            "GBIgASgNEhIKCmVsYXBzZWRfdXMYEyABKAQiewoGT3V0cHV0EhEKCXR5cGVf",
-            "bmFtZRgBIAEoCRIMCgRkYXRhGAIgASgMEg4KBmRpZ2VzdBgDIAEoDBISCgpz",
-            "aXplX2J5dGVzGAQgASgEEiwKBXNwZW50GAUgASgLMh0uY29vcmRpbmF0b3Iu",
-            "am91cm5hbC52MS5TcGVudCJECgVTcGVudBIRCglxdWV1ZWRfdXMYASABKAQS",
-            "EgoKbG9hZGluZ191cxgCIAEoBBIUCgxjb21wdXRpbmdfdXMYAyABKARCWQoa",
+            "GBIgASgNEhIKCmVsYXBzZWRfdXMYEyABKAQSEwoLcmVydW5fc3RlcHMYFCAD",
+            "KA0iewoGT3V0cHV0EhEKCXR5cGVfbmFtZRgBIAEoCRIMCgRkYXRhGAIgASgM",
+            "Eg4KBmRpZ2VzdBgDIAEoDBISCgpzaXplX2J5dGVzGAQgASgEEiwKBXNwZW50",
+            "GAUgASgLMh0uY29vcmRpbmF0b3Iuam91cm5hbC52MS5TcGVudCJECgVTcGVu",
+            "dBIRCglxdWV1ZWRfdXMYASABKAQSEgoKbG9hZGluZ191cxgCIAEoBBIUCgxj",
+            "b21wdXRpbmdfdXMYAyABKAQi7QEKDUJhdGNoU3RhbmRpbmcSDQoFc3RhdGUY",
+            "ASABKA0SFQoNcGF1c2VkX3JlYXNvbhgCIAEoDRIQCghwcmlvcml0eRgDIAEo",
+            "DRISCgpzdGFydGVkX3VzGAQgASgEEhAKCGVuZGVkX3VzGAUgASgEEhcKD3Jl",
+            "dHJ5X2JlZm9yZV91cxgGIAEoBBI1CgZjYW5hcnkYByABKAsyJS5jb29yZGlu",
+            "YXRvci5qb3VybmFsLnYxLkNhbmFyeVZlcmRpY3QSLgoHZmFpbHVyZRgIIAEo",
+            "CzIdLmNvb3JkaW5hdG9yLmVycm9yLnYxLkZhaWx1cmUiWgoNQ2FuYXJ5VmVy",
+            "ZGljdBIPCgdkZWNpZGVkGAEgASgIEg4KBnBhc3NlZBgCIAEoCBIUCgxmYWls",
+            "ZWRfY291bnQYAyABKA0SEgoKbG9uZ2VzdF91cxgEIAEoBCKuAQoKQmF0Y2hD",
+            "aHVuaxI0CgdyZWNvcmRzGAEgAygLMiMuY29vcmRpbmF0b3Iuam91cm5hbC52",
+            "MS5CYXRjaFJlY29yZBI8CgVjZWxscxgCIAMoCzItLmNvb3JkaW5hdG9yLmpv",
+            "dXJuYWwudjEuQmF0Y2hDaHVuay5DZWxsc0VudHJ5GiwKCkNlbGxzRW50cnkS",
+            "CwoDa2V5GAEgASgNEg0KBXZhbHVlGAIgASgEOgI4ASK7AQoLQmF0Y2hSZWNv",
+            "cmQSFgoOb2NjdXJyZWRfYXRfdXMYASABKAYSDAoEa2luZBgCIAEoDRITCgti",
+            "YXRjaF9zdGF0ZRgDIAEoDRITCgtjZWxsX251bWJlchgEIAEoDRISCgpjZWxs",
+            "X3N0YXRlGAUgASgNEhQKDGNlbGxfYXR0ZW1wdBgGIAEoDRISCgpyZXF1ZXN0",
+            "X2lkGAcgASgJEg0KBWFjdG9yGAggASgJEg8KB21lc3NhZ2UYCSABKAlCWQoa",
             "Y29tLmNvb3JkaW5hdG9yLmpvdXJuYWwudjFQAVogY29vcmRpbmF0b3Ivam91",
             "cm5hbC92MTtqb3VybmFsdjGqAhZDb29yZGluYXRvci5Kb3VybmFsLlYxYgZw",
             "cm90bzM="));
@@ -49,9 +65,13 @@ namespace Coordinator.Journal.V1 {
           new pbr::FileDescriptor[] { global::Coordinator.Error.V1.ErrorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(null, null, new pbr::GeneratedClrTypeInfo[] {
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Chunk), global::Coordinator.Journal.V1.Chunk.Parser, new[]{ "Records" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Record), global::Coordinator.Journal.V1.Record.Parser, new[]{ "Sequence", "OccurredAtUs", "Kind", "SessionAttempt", "StepNumber", "ItemNumber", "Attempt", "SessionState", "RequestId", "Actor", "Message", "Output", "Failure", "ControlAction", "DelayUs", "ItemsTotal", "ReusedFromStepKey", "CallOutcome", "ElapsedUs" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Record), global::Coordinator.Journal.V1.Record.Parser, new[]{ "Sequence", "OccurredAtUs", "Kind", "SessionAttempt", "StepNumber", "ItemNumber", "Attempt", "SessionState", "RequestId", "Actor", "Message", "Output", "Failure", "ControlAction", "DelayUs", "ItemsTotal", "ReusedFromStepKey", "CallOutcome", "ElapsedUs", "RerunSteps" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Output), global::Coordinator.Journal.V1.Output.Parser, new[]{ "TypeName", "Data", "Digest", "SizeBytes", "Spent" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Spent), global::Coordinator.Journal.V1.Spent.Parser, new[]{ "QueuedUs", "LoadingUs", "ComputingUs" }, null, null, null, null)
+            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.Spent), global::Coordinator.Journal.V1.Spent.Parser, new[]{ "QueuedUs", "LoadingUs", "ComputingUs" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.BatchStanding), global::Coordinator.Journal.V1.BatchStanding.Parser, new[]{ "State", "PausedReason", "Priority", "StartedUs", "EndedUs", "RetryBeforeUs", "Canary", "Failure" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.CanaryVerdict), global::Coordinator.Journal.V1.CanaryVerdict.Parser, new[]{ "Decided", "Passed", "FailedCount", "LongestUs" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.BatchChunk), global::Coordinator.Journal.V1.BatchChunk.Parser, new[]{ "Records", "Cells" }, null, null, null, new pbr::GeneratedClrTypeInfo[] { null, }),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Coordinator.Journal.V1.BatchRecord), global::Coordinator.Journal.V1.BatchRecord.Parser, new[]{ "OccurredAtUs", "Kind", "BatchState", "CellNumber", "CellState", "CellAttempt", "RequestId", "Actor", "Message" }, null, null, null, null)
           }));
     }
     #endregion
@@ -308,6 +328,7 @@ namespace Coordinator.Journal.V1 {
       reusedFromStepKey_ = other.reusedFromStepKey_;
       callOutcome_ = other.callOutcome_;
       elapsedUs_ = other.elapsedUs_;
+      rerunSteps_ = other.rerunSteps_.Clone();
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -602,6 +623,20 @@ namespace Coordinator.Journal.V1 {
       }
     }
 
+    /// <summary>Field number for the "rerun_steps" field.</summary>
+    public const int RerunStepsFieldNumber = 20;
+    private static readonly pb::FieldCodec<uint> _repeated_rerunSteps_codec
+        = pb::FieldCodec.ForUInt32(162);
+    private readonly pbc::RepeatedField<uint> rerunSteps_ = new pbc::RepeatedField<uint>();
+    /// <summary>
+    /// Of a RETRY: steps that had ended well and run again, by index in the definition, from 0.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<uint> RerunSteps {
+      get { return rerunSteps_; }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -636,6 +671,7 @@ namespace Coordinator.Journal.V1 {
       if (ReusedFromStepKey != other.ReusedFromStepKey) return false;
       if (CallOutcome != other.CallOutcome) return false;
       if (ElapsedUs != other.ElapsedUs) return false;
+      if(!rerunSteps_.Equals(other.rerunSteps_)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -662,6 +698,7 @@ namespace Coordinator.Journal.V1 {
       if (ReusedFromStepKey.Length != 0) hash ^= ReusedFromStepKey.GetHashCode();
       if (CallOutcome != 0) hash ^= CallOutcome.GetHashCode();
       if (ElapsedUs != 0UL) hash ^= ElapsedUs.GetHashCode();
+      hash ^= rerunSteps_.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -756,6 +793,7 @@ namespace Coordinator.Journal.V1 {
         output.WriteRawTag(152, 1);
         output.WriteUInt64(ElapsedUs);
       }
+      rerunSteps_.WriteTo(output, _repeated_rerunSteps_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -842,6 +880,7 @@ namespace Coordinator.Journal.V1 {
         output.WriteRawTag(152, 1);
         output.WriteUInt64(ElapsedUs);
       }
+      rerunSteps_.WriteTo(ref output, _repeated_rerunSteps_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -909,6 +948,7 @@ namespace Coordinator.Journal.V1 {
       if (ElapsedUs != 0UL) {
         size += 2 + pb::CodedOutputStream.ComputeUInt64Size(ElapsedUs);
       }
+      size += rerunSteps_.CalculateSize(_repeated_rerunSteps_codec);
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
       }
@@ -984,6 +1024,7 @@ namespace Coordinator.Journal.V1 {
       if (other.ElapsedUs != 0UL) {
         ElapsedUs = other.ElapsedUs;
       }
+      rerunSteps_.Add(other.rerunSteps_);
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
 
@@ -1085,6 +1126,11 @@ namespace Coordinator.Journal.V1 {
             ElapsedUs = input.ReadUInt64();
             break;
           }
+          case 162:
+          case 160: {
+            rerunSteps_.AddEntriesFrom(input, _repeated_rerunSteps_codec);
+            break;
+          }
         }
       }
     #endif
@@ -1184,6 +1230,11 @@ namespace Coordinator.Journal.V1 {
           }
           case 152: {
             ElapsedUs = input.ReadUInt64();
+            break;
+          }
+          case 162:
+          case 160: {
+            rerunSteps_.AddEntriesFrom(ref input, _repeated_rerunSteps_codec);
             break;
           }
         }
@@ -1841,6 +1892,1578 @@ namespace Coordinator.Journal.V1 {
           }
           case 24: {
             ComputingUs = input.ReadUInt64();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// Where a batch stands, as its row has it.
+  /// </summary>
+  [global::System.Diagnostics.DebuggerDisplayAttribute("{ToString(),nq}")]
+  public sealed partial class BatchStanding : pb::IMessage<BatchStanding>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<BatchStanding> _parser = new pb::MessageParser<BatchStanding>(() => new BatchStanding());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<BatchStanding> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Coordinator.Journal.V1.JournalReflection.Descriptor.MessageTypes[4]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public BatchStanding() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public BatchStanding(BatchStanding other) : this() {
+      state_ = other.state_;
+      pausedReason_ = other.pausedReason_;
+      priority_ = other.priority_;
+      startedUs_ = other.startedUs_;
+      endedUs_ = other.endedUs_;
+      retryBeforeUs_ = other.retryBeforeUs_;
+      canary_ = other.canary_ != null ? other.canary_.Clone() : null;
+      failure_ = other.failure_ != null ? other.failure_.Clone() : null;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public BatchStanding Clone() {
+      return new BatchStanding(this);
+    }
+
+    /// <summary>Field number for the "state" field.</summary>
+    public const int StateFieldNumber = 1;
+    private uint state_;
+    /// <summary>
+    /// processing.v1.BatchState.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint State {
+      get { return state_; }
+      set {
+        state_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "paused_reason" field.</summary>
+    public const int PausedReasonFieldNumber = 2;
+    private uint pausedReason_;
+    /// <summary>
+    /// processing.v1.PausedReason.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint PausedReason {
+      get { return pausedReason_; }
+      set {
+        pausedReason_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "priority" field.</summary>
+    public const int PriorityFieldNumber = 3;
+    private uint priority_;
+    /// <summary>
+    /// 1 to 10.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint Priority {
+      get { return priority_; }
+      set {
+        priority_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "started_us" field.</summary>
+    public const int StartedUsFieldNumber = 4;
+    private ulong startedUs_;
+    /// <summary>
+    /// When it started, in microseconds since the Unix epoch; 0 = not yet.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong StartedUs {
+      get { return startedUs_; }
+      set {
+        startedUs_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "ended_us" field.</summary>
+    public const int EndedUsFieldNumber = 5;
+    private ulong endedUs_;
+    /// <summary>
+    /// When it ended; 0 = not yet.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong EndedUs {
+      get { return endedUs_; }
+      set {
+        endedUs_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "retry_before_us" field.</summary>
+    public const int RetryBeforeUsFieldNumber = 6;
+    private ulong retryBeforeUs_;
+    /// <summary>
+    /// Cells that ended before this without success are run again; 0 = none are.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong RetryBeforeUs {
+      get { return retryBeforeUs_; }
+      set {
+        retryBeforeUs_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "canary" field.</summary>
+    public const int CanaryFieldNumber = 7;
+    private global::Coordinator.Journal.V1.CanaryVerdict canary_;
+    /// <summary>
+    /// What became of its canary.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Coordinator.Journal.V1.CanaryVerdict Canary {
+      get { return canary_; }
+      set {
+        canary_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "failure" field.</summary>
+    public const int FailureFieldNumber = 8;
+    private global::Coordinator.Error.V1.Failure failure_;
+    /// <summary>
+    /// Why it failed, or why the canary did not pass.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Coordinator.Error.V1.Failure Failure {
+      get { return failure_; }
+      set {
+        failure_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as BatchStanding);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(BatchStanding other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (State != other.State) return false;
+      if (PausedReason != other.PausedReason) return false;
+      if (Priority != other.Priority) return false;
+      if (StartedUs != other.StartedUs) return false;
+      if (EndedUs != other.EndedUs) return false;
+      if (RetryBeforeUs != other.RetryBeforeUs) return false;
+      if (!object.Equals(Canary, other.Canary)) return false;
+      if (!object.Equals(Failure, other.Failure)) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (State != 0) hash ^= State.GetHashCode();
+      if (PausedReason != 0) hash ^= PausedReason.GetHashCode();
+      if (Priority != 0) hash ^= Priority.GetHashCode();
+      if (StartedUs != 0UL) hash ^= StartedUs.GetHashCode();
+      if (EndedUs != 0UL) hash ^= EndedUs.GetHashCode();
+      if (RetryBeforeUs != 0UL) hash ^= RetryBeforeUs.GetHashCode();
+      if (canary_ != null) hash ^= Canary.GetHashCode();
+      if (failure_ != null) hash ^= Failure.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (State != 0) {
+        output.WriteRawTag(8);
+        output.WriteUInt32(State);
+      }
+      if (PausedReason != 0) {
+        output.WriteRawTag(16);
+        output.WriteUInt32(PausedReason);
+      }
+      if (Priority != 0) {
+        output.WriteRawTag(24);
+        output.WriteUInt32(Priority);
+      }
+      if (StartedUs != 0UL) {
+        output.WriteRawTag(32);
+        output.WriteUInt64(StartedUs);
+      }
+      if (EndedUs != 0UL) {
+        output.WriteRawTag(40);
+        output.WriteUInt64(EndedUs);
+      }
+      if (RetryBeforeUs != 0UL) {
+        output.WriteRawTag(48);
+        output.WriteUInt64(RetryBeforeUs);
+      }
+      if (canary_ != null) {
+        output.WriteRawTag(58);
+        output.WriteMessage(Canary);
+      }
+      if (failure_ != null) {
+        output.WriteRawTag(66);
+        output.WriteMessage(Failure);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (State != 0) {
+        output.WriteRawTag(8);
+        output.WriteUInt32(State);
+      }
+      if (PausedReason != 0) {
+        output.WriteRawTag(16);
+        output.WriteUInt32(PausedReason);
+      }
+      if (Priority != 0) {
+        output.WriteRawTag(24);
+        output.WriteUInt32(Priority);
+      }
+      if (StartedUs != 0UL) {
+        output.WriteRawTag(32);
+        output.WriteUInt64(StartedUs);
+      }
+      if (EndedUs != 0UL) {
+        output.WriteRawTag(40);
+        output.WriteUInt64(EndedUs);
+      }
+      if (RetryBeforeUs != 0UL) {
+        output.WriteRawTag(48);
+        output.WriteUInt64(RetryBeforeUs);
+      }
+      if (canary_ != null) {
+        output.WriteRawTag(58);
+        output.WriteMessage(Canary);
+      }
+      if (failure_ != null) {
+        output.WriteRawTag(66);
+        output.WriteMessage(Failure);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (State != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(State);
+      }
+      if (PausedReason != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(PausedReason);
+      }
+      if (Priority != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(Priority);
+      }
+      if (StartedUs != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(StartedUs);
+      }
+      if (EndedUs != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(EndedUs);
+      }
+      if (RetryBeforeUs != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(RetryBeforeUs);
+      }
+      if (canary_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Canary);
+      }
+      if (failure_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Failure);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(BatchStanding other) {
+      if (other == null) {
+        return;
+      }
+      if (other.State != 0) {
+        State = other.State;
+      }
+      if (other.PausedReason != 0) {
+        PausedReason = other.PausedReason;
+      }
+      if (other.Priority != 0) {
+        Priority = other.Priority;
+      }
+      if (other.StartedUs != 0UL) {
+        StartedUs = other.StartedUs;
+      }
+      if (other.EndedUs != 0UL) {
+        EndedUs = other.EndedUs;
+      }
+      if (other.RetryBeforeUs != 0UL) {
+        RetryBeforeUs = other.RetryBeforeUs;
+      }
+      if (other.canary_ != null) {
+        if (canary_ == null) {
+          Canary = new global::Coordinator.Journal.V1.CanaryVerdict();
+        }
+        Canary.MergeFrom(other.Canary);
+      }
+      if (other.failure_ != null) {
+        if (failure_ == null) {
+          Failure = new global::Coordinator.Error.V1.Failure();
+        }
+        Failure.MergeFrom(other.Failure);
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+      if ((tag & 7) == 4) {
+        // Abort on any end group tag.
+        return;
+      }
+      switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 8: {
+            State = input.ReadUInt32();
+            break;
+          }
+          case 16: {
+            PausedReason = input.ReadUInt32();
+            break;
+          }
+          case 24: {
+            Priority = input.ReadUInt32();
+            break;
+          }
+          case 32: {
+            StartedUs = input.ReadUInt64();
+            break;
+          }
+          case 40: {
+            EndedUs = input.ReadUInt64();
+            break;
+          }
+          case 48: {
+            RetryBeforeUs = input.ReadUInt64();
+            break;
+          }
+          case 58: {
+            if (canary_ == null) {
+              Canary = new global::Coordinator.Journal.V1.CanaryVerdict();
+            }
+            input.ReadMessage(Canary);
+            break;
+          }
+          case 66: {
+            if (failure_ == null) {
+              Failure = new global::Coordinator.Error.V1.Failure();
+            }
+            input.ReadMessage(Failure);
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+      if ((tag & 7) == 4) {
+        // Abort on any end group tag.
+        return;
+      }
+      switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 8: {
+            State = input.ReadUInt32();
+            break;
+          }
+          case 16: {
+            PausedReason = input.ReadUInt32();
+            break;
+          }
+          case 24: {
+            Priority = input.ReadUInt32();
+            break;
+          }
+          case 32: {
+            StartedUs = input.ReadUInt64();
+            break;
+          }
+          case 40: {
+            EndedUs = input.ReadUInt64();
+            break;
+          }
+          case 48: {
+            RetryBeforeUs = input.ReadUInt64();
+            break;
+          }
+          case 58: {
+            if (canary_ == null) {
+              Canary = new global::Coordinator.Journal.V1.CanaryVerdict();
+            }
+            input.ReadMessage(Canary);
+            break;
+          }
+          case 66: {
+            if (failure_ == null) {
+              Failure = new global::Coordinator.Error.V1.Failure();
+            }
+            input.ReadMessage(Failure);
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// What the canary of a batch came to.
+  /// </summary>
+  [global::System.Diagnostics.DebuggerDisplayAttribute("{ToString(),nq}")]
+  public sealed partial class CanaryVerdict : pb::IMessage<CanaryVerdict>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<CanaryVerdict> _parser = new pb::MessageParser<CanaryVerdict>(() => new CanaryVerdict());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<CanaryVerdict> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Coordinator.Journal.V1.JournalReflection.Descriptor.MessageTypes[5]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public CanaryVerdict() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public CanaryVerdict(CanaryVerdict other) : this() {
+      decided_ = other.decided_;
+      passed_ = other.passed_;
+      failedCount_ = other.failedCount_;
+      longestUs_ = other.longestUs_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public CanaryVerdict Clone() {
+      return new CanaryVerdict(this);
+    }
+
+    /// <summary>Field number for the "decided" field.</summary>
+    public const int DecidedFieldNumber = 1;
+    private bool decided_;
+    /// <summary>
+    /// True once all of its cells have ended, or an operator went on without it.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Decided {
+      get { return decided_; }
+      set {
+        decided_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "passed" field.</summary>
+    public const int PassedFieldNumber = 2;
+    private bool passed_;
+    /// <summary>
+    /// True if it passed.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Passed {
+      get { return passed_; }
+      set {
+        passed_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "failed_count" field.</summary>
+    public const int FailedCountFieldNumber = 3;
+    private uint failedCount_;
+    /// <summary>
+    /// Failed cells among them.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint FailedCount {
+      get { return failedCount_; }
+      set {
+        failedCount_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "longest_us" field.</summary>
+    public const int LongestUsFieldNumber = 4;
+    private ulong longestUs_;
+    /// <summary>
+    /// Longest time of a cell among them, in microseconds.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong LongestUs {
+      get { return longestUs_; }
+      set {
+        longestUs_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as CanaryVerdict);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(CanaryVerdict other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (Decided != other.Decided) return false;
+      if (Passed != other.Passed) return false;
+      if (FailedCount != other.FailedCount) return false;
+      if (LongestUs != other.LongestUs) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (Decided != false) hash ^= Decided.GetHashCode();
+      if (Passed != false) hash ^= Passed.GetHashCode();
+      if (FailedCount != 0) hash ^= FailedCount.GetHashCode();
+      if (LongestUs != 0UL) hash ^= LongestUs.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (Decided != false) {
+        output.WriteRawTag(8);
+        output.WriteBool(Decided);
+      }
+      if (Passed != false) {
+        output.WriteRawTag(16);
+        output.WriteBool(Passed);
+      }
+      if (FailedCount != 0) {
+        output.WriteRawTag(24);
+        output.WriteUInt32(FailedCount);
+      }
+      if (LongestUs != 0UL) {
+        output.WriteRawTag(32);
+        output.WriteUInt64(LongestUs);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (Decided != false) {
+        output.WriteRawTag(8);
+        output.WriteBool(Decided);
+      }
+      if (Passed != false) {
+        output.WriteRawTag(16);
+        output.WriteBool(Passed);
+      }
+      if (FailedCount != 0) {
+        output.WriteRawTag(24);
+        output.WriteUInt32(FailedCount);
+      }
+      if (LongestUs != 0UL) {
+        output.WriteRawTag(32);
+        output.WriteUInt64(LongestUs);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (Decided != false) {
+        size += 1 + 1;
+      }
+      if (Passed != false) {
+        size += 1 + 1;
+      }
+      if (FailedCount != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(FailedCount);
+      }
+      if (LongestUs != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(LongestUs);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(CanaryVerdict other) {
+      if (other == null) {
+        return;
+      }
+      if (other.Decided != false) {
+        Decided = other.Decided;
+      }
+      if (other.Passed != false) {
+        Passed = other.Passed;
+      }
+      if (other.FailedCount != 0) {
+        FailedCount = other.FailedCount;
+      }
+      if (other.LongestUs != 0UL) {
+        LongestUs = other.LongestUs;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+      if ((tag & 7) == 4) {
+        // Abort on any end group tag.
+        return;
+      }
+      switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 8: {
+            Decided = input.ReadBool();
+            break;
+          }
+          case 16: {
+            Passed = input.ReadBool();
+            break;
+          }
+          case 24: {
+            FailedCount = input.ReadUInt32();
+            break;
+          }
+          case 32: {
+            LongestUs = input.ReadUInt64();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+      if ((tag & 7) == 4) {
+        // Abort on any end group tag.
+        return;
+      }
+      switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 8: {
+            Decided = input.ReadBool();
+            break;
+          }
+          case 16: {
+            Passed = input.ReadBool();
+            break;
+          }
+          case 24: {
+            FailedCount = input.ReadUInt32();
+            break;
+          }
+          case 32: {
+            LongestUs = input.ReadUInt64();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// What happened to a batch in one transaction, as one row holds it.
+  /// </summary>
+  [global::System.Diagnostics.DebuggerDisplayAttribute("{ToString(),nq}")]
+  public sealed partial class BatchChunk : pb::IMessage<BatchChunk>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<BatchChunk> _parser = new pb::MessageParser<BatchChunk>(() => new BatchChunk());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<BatchChunk> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Coordinator.Journal.V1.JournalReflection.Descriptor.MessageTypes[6]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public BatchChunk() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public BatchChunk(BatchChunk other) : this() {
+      records_ = other.records_.Clone();
+      cells_ = other.cells_.Clone();
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public BatchChunk Clone() {
+      return new BatchChunk(this);
+    }
+
+    /// <summary>Field number for the "records" field.</summary>
+    public const int RecordsFieldNumber = 1;
+    private static readonly pb::FieldCodec<global::Coordinator.Journal.V1.BatchRecord> _repeated_records_codec
+        = pb::FieldCodec.ForMessage(10, global::Coordinator.Journal.V1.BatchRecord.Parser);
+    private readonly pbc::RepeatedField<global::Coordinator.Journal.V1.BatchRecord> records_ = new pbc::RepeatedField<global::Coordinator.Journal.V1.BatchRecord>();
+    /// <summary>
+    /// In order, without a gap.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<global::Coordinator.Journal.V1.BatchRecord> Records {
+      get { return records_; }
+    }
+
+    /// <summary>Field number for the "cells" field.</summary>
+    public const int CellsFieldNumber = 2;
+    private static readonly pbc::MapField<uint, ulong>.Codec _map_cells_codec
+        = new pbc::MapField<uint, ulong>.Codec(pb::FieldCodec.ForUInt32(8, 0), pb::FieldCodec.ForUInt64(16, 0UL), 18);
+    private readonly pbc::MapField<uint, ulong> cells_ = new pbc::MapField<uint, ulong>();
+    /// <summary>
+    /// Cells of the batch after the last of them that have begun, by processing.v1.SessionState.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::MapField<uint, ulong> Cells {
+      get { return cells_; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as BatchChunk);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(BatchChunk other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if(!records_.Equals(other.records_)) return false;
+      if (!Cells.Equals(other.Cells)) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      hash ^= records_.GetHashCode();
+      hash ^= Cells.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      records_.WriteTo(output, _repeated_records_codec);
+      cells_.WriteTo(output, _map_cells_codec);
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      records_.WriteTo(ref output, _repeated_records_codec);
+      cells_.WriteTo(ref output, _map_cells_codec);
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      size += records_.CalculateSize(_repeated_records_codec);
+      size += cells_.CalculateSize(_map_cells_codec);
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(BatchChunk other) {
+      if (other == null) {
+        return;
+      }
+      records_.Add(other.records_);
+      cells_.MergeFrom(other.cells_);
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+      if ((tag & 7) == 4) {
+        // Abort on any end group tag.
+        return;
+      }
+      switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            records_.AddEntriesFrom(input, _repeated_records_codec);
+            break;
+          }
+          case 18: {
+            cells_.AddEntriesFrom(input, _map_cells_codec);
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+      if ((tag & 7) == 4) {
+        // Abort on any end group tag.
+        return;
+      }
+      switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            records_.AddEntriesFrom(ref input, _repeated_records_codec);
+            break;
+          }
+          case 18: {
+            cells_.AddEntriesFrom(ref input, _map_cells_codec);
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// One record: what processing.v1.BatchEvent shows.
+  /// </summary>
+  [global::System.Diagnostics.DebuggerDisplayAttribute("{ToString(),nq}")]
+  public sealed partial class BatchRecord : pb::IMessage<BatchRecord>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<BatchRecord> _parser = new pb::MessageParser<BatchRecord>(() => new BatchRecord());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<BatchRecord> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Coordinator.Journal.V1.JournalReflection.Descriptor.MessageTypes[7]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public BatchRecord() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public BatchRecord(BatchRecord other) : this() {
+      occurredAtUs_ = other.occurredAtUs_;
+      kind_ = other.kind_;
+      batchState_ = other.batchState_;
+      cellNumber_ = other.cellNumber_;
+      cellState_ = other.cellState_;
+      cellAttempt_ = other.cellAttempt_;
+      requestId_ = other.requestId_;
+      actor_ = other.actor_;
+      message_ = other.message_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public BatchRecord Clone() {
+      return new BatchRecord(this);
+    }
+
+    /// <summary>Field number for the "occurred_at_us" field.</summary>
+    public const int OccurredAtUsFieldNumber = 1;
+    private ulong occurredAtUs_;
+    /// <summary>
+    /// When, in microseconds since the Unix epoch.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong OccurredAtUs {
+      get { return occurredAtUs_; }
+      set {
+        occurredAtUs_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "kind" field.</summary>
+    public const int KindFieldNumber = 2;
+    private uint kind_;
+    /// <summary>
+    /// processing.v1.BatchEventKind.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint Kind {
+      get { return kind_; }
+      set {
+        kind_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "batch_state" field.</summary>
+    public const int BatchStateFieldNumber = 3;
+    private uint batchState_;
+    /// <summary>
+    /// processing.v1.BatchState after it.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint BatchState {
+      get { return batchState_; }
+      set {
+        batchState_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "cell_number" field.</summary>
+    public const int CellNumberFieldNumber = 4;
+    private uint cellNumber_;
+    /// <summary>
+    /// Of a cell that ended: its number, plus 1.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint CellNumber {
+      get { return cellNumber_; }
+      set {
+        cellNumber_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "cell_state" field.</summary>
+    public const int CellStateFieldNumber = 5;
+    private uint cellState_;
+    /// <summary>
+    /// Of a cell that ended: processing.v1.SessionState.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint CellState {
+      get { return cellState_; }
+      set {
+        cellState_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "cell_attempt" field.</summary>
+    public const int CellAttemptFieldNumber = 6;
+    private uint cellAttempt_;
+    /// <summary>
+    /// Of a cell that ended: attempt of its session.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint CellAttempt {
+      get { return cellAttempt_; }
+      set {
+        cellAttempt_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "request_id" field.</summary>
+    public const int RequestIdFieldNumber = 7;
+    private string requestId_ = "";
+    /// <summary>
+    /// request_id of a command.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string RequestId {
+      get { return requestId_; }
+      set {
+        requestId_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    /// <summary>Field number for the "actor" field.</summary>
+    public const int ActorFieldNumber = 8;
+    private string actor_ = "";
+    /// <summary>
+    /// Who sent a command.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string Actor {
+      get { return actor_; }
+      set {
+        actor_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    /// <summary>Field number for the "message" field.</summary>
+    public const int MessageFieldNumber = 9;
+    private string message_ = "";
+    /// <summary>
+    /// For people.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string Message {
+      get { return message_; }
+      set {
+        message_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as BatchRecord);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(BatchRecord other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (OccurredAtUs != other.OccurredAtUs) return false;
+      if (Kind != other.Kind) return false;
+      if (BatchState != other.BatchState) return false;
+      if (CellNumber != other.CellNumber) return false;
+      if (CellState != other.CellState) return false;
+      if (CellAttempt != other.CellAttempt) return false;
+      if (RequestId != other.RequestId) return false;
+      if (Actor != other.Actor) return false;
+      if (Message != other.Message) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (OccurredAtUs != 0UL) hash ^= OccurredAtUs.GetHashCode();
+      if (Kind != 0) hash ^= Kind.GetHashCode();
+      if (BatchState != 0) hash ^= BatchState.GetHashCode();
+      if (CellNumber != 0) hash ^= CellNumber.GetHashCode();
+      if (CellState != 0) hash ^= CellState.GetHashCode();
+      if (CellAttempt != 0) hash ^= CellAttempt.GetHashCode();
+      if (RequestId.Length != 0) hash ^= RequestId.GetHashCode();
+      if (Actor.Length != 0) hash ^= Actor.GetHashCode();
+      if (Message.Length != 0) hash ^= Message.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (OccurredAtUs != 0UL) {
+        output.WriteRawTag(9);
+        output.WriteFixed64(OccurredAtUs);
+      }
+      if (Kind != 0) {
+        output.WriteRawTag(16);
+        output.WriteUInt32(Kind);
+      }
+      if (BatchState != 0) {
+        output.WriteRawTag(24);
+        output.WriteUInt32(BatchState);
+      }
+      if (CellNumber != 0) {
+        output.WriteRawTag(32);
+        output.WriteUInt32(CellNumber);
+      }
+      if (CellState != 0) {
+        output.WriteRawTag(40);
+        output.WriteUInt32(CellState);
+      }
+      if (CellAttempt != 0) {
+        output.WriteRawTag(48);
+        output.WriteUInt32(CellAttempt);
+      }
+      if (RequestId.Length != 0) {
+        output.WriteRawTag(58);
+        output.WriteString(RequestId);
+      }
+      if (Actor.Length != 0) {
+        output.WriteRawTag(66);
+        output.WriteString(Actor);
+      }
+      if (Message.Length != 0) {
+        output.WriteRawTag(74);
+        output.WriteString(Message);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (OccurredAtUs != 0UL) {
+        output.WriteRawTag(9);
+        output.WriteFixed64(OccurredAtUs);
+      }
+      if (Kind != 0) {
+        output.WriteRawTag(16);
+        output.WriteUInt32(Kind);
+      }
+      if (BatchState != 0) {
+        output.WriteRawTag(24);
+        output.WriteUInt32(BatchState);
+      }
+      if (CellNumber != 0) {
+        output.WriteRawTag(32);
+        output.WriteUInt32(CellNumber);
+      }
+      if (CellState != 0) {
+        output.WriteRawTag(40);
+        output.WriteUInt32(CellState);
+      }
+      if (CellAttempt != 0) {
+        output.WriteRawTag(48);
+        output.WriteUInt32(CellAttempt);
+      }
+      if (RequestId.Length != 0) {
+        output.WriteRawTag(58);
+        output.WriteString(RequestId);
+      }
+      if (Actor.Length != 0) {
+        output.WriteRawTag(66);
+        output.WriteString(Actor);
+      }
+      if (Message.Length != 0) {
+        output.WriteRawTag(74);
+        output.WriteString(Message);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (OccurredAtUs != 0UL) {
+        size += 1 + 8;
+      }
+      if (Kind != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(Kind);
+      }
+      if (BatchState != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(BatchState);
+      }
+      if (CellNumber != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(CellNumber);
+      }
+      if (CellState != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(CellState);
+      }
+      if (CellAttempt != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(CellAttempt);
+      }
+      if (RequestId.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(RequestId);
+      }
+      if (Actor.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(Actor);
+      }
+      if (Message.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(Message);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(BatchRecord other) {
+      if (other == null) {
+        return;
+      }
+      if (other.OccurredAtUs != 0UL) {
+        OccurredAtUs = other.OccurredAtUs;
+      }
+      if (other.Kind != 0) {
+        Kind = other.Kind;
+      }
+      if (other.BatchState != 0) {
+        BatchState = other.BatchState;
+      }
+      if (other.CellNumber != 0) {
+        CellNumber = other.CellNumber;
+      }
+      if (other.CellState != 0) {
+        CellState = other.CellState;
+      }
+      if (other.CellAttempt != 0) {
+        CellAttempt = other.CellAttempt;
+      }
+      if (other.RequestId.Length != 0) {
+        RequestId = other.RequestId;
+      }
+      if (other.Actor.Length != 0) {
+        Actor = other.Actor;
+      }
+      if (other.Message.Length != 0) {
+        Message = other.Message;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+      if ((tag & 7) == 4) {
+        // Abort on any end group tag.
+        return;
+      }
+      switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 9: {
+            OccurredAtUs = input.ReadFixed64();
+            break;
+          }
+          case 16: {
+            Kind = input.ReadUInt32();
+            break;
+          }
+          case 24: {
+            BatchState = input.ReadUInt32();
+            break;
+          }
+          case 32: {
+            CellNumber = input.ReadUInt32();
+            break;
+          }
+          case 40: {
+            CellState = input.ReadUInt32();
+            break;
+          }
+          case 48: {
+            CellAttempt = input.ReadUInt32();
+            break;
+          }
+          case 58: {
+            RequestId = input.ReadString();
+            break;
+          }
+          case 66: {
+            Actor = input.ReadString();
+            break;
+          }
+          case 74: {
+            Message = input.ReadString();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+      if ((tag & 7) == 4) {
+        // Abort on any end group tag.
+        return;
+      }
+      switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 9: {
+            OccurredAtUs = input.ReadFixed64();
+            break;
+          }
+          case 16: {
+            Kind = input.ReadUInt32();
+            break;
+          }
+          case 24: {
+            BatchState = input.ReadUInt32();
+            break;
+          }
+          case 32: {
+            CellNumber = input.ReadUInt32();
+            break;
+          }
+          case 40: {
+            CellState = input.ReadUInt32();
+            break;
+          }
+          case 48: {
+            CellAttempt = input.ReadUInt32();
+            break;
+          }
+          case 58: {
+            RequestId = input.ReadString();
+            break;
+          }
+          case 66: {
+            Actor = input.ReadString();
+            break;
+          }
+          case 74: {
+            Message = input.ReadString();
             break;
           }
         }

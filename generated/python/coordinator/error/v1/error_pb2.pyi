@@ -134,7 +134,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STORE_READ_ONLY: _ErrorReason.ValueType  # 88
     """The store cannot be written by this process. FAILED_PRECONDITION."""
     ERROR_REASON_SESSION_FENCED: _ErrorReason.ValueType  # 89
-    """Another coordinator owns the session now. ABORTED."""
+    """Another coordinator owns the session, or the whole store, now. UNAVAILABLE."""
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 90
     """No credentials, or credentials that are not valid. UNAUTHENTICATED."""
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 91
@@ -147,6 +147,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A status that a domain sent without a reason of this list; reason_name of a Failure has what it said."""
     ERROR_REASON_STORE_DAMAGED: _ErrorReason.ValueType  # 95
     """The file of the store is not a store, or it is damaged; metadata has its name. FAILED_PRECONDITION or DATA_LOSS."""
+    ERROR_REASON_BATCH_FAILURES_EXCEEDED: _ErrorReason.ValueType  # 96
+    """More cells of a batch failed than may; metadata has both numbers. In the failure of a batch."""
+    ERROR_REASON_CANARY_FAILED: _ErrorReason.ValueType  # 97
+    """The canary of a batch did not pass; metadata has what was found and what was allowed. In the failure of a batch."""
+    ERROR_REASON_BREAKER_OPEN: _ErrorReason.ValueType  # 98
+    """Cells failed one after the other for want of a domain; the batch was paused. In the failure of a batch."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason of an error. Over the wire it is google.rpc.ErrorInfo.reason, without the prefix ERROR_REASON_, with
@@ -261,7 +267,7 @@ ERROR_REASON_STORE_FULL: ErrorReason.ValueType  # 87
 ERROR_REASON_STORE_READ_ONLY: ErrorReason.ValueType  # 88
 """The store cannot be written by this process. FAILED_PRECONDITION."""
 ERROR_REASON_SESSION_FENCED: ErrorReason.ValueType  # 89
-"""Another coordinator owns the session now. ABORTED."""
+"""Another coordinator owns the session, or the whole store, now. UNAVAILABLE."""
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 90
 """No credentials, or credentials that are not valid. UNAUTHENTICATED."""
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 91
@@ -274,6 +280,12 @@ ERROR_REASON_FOREIGN: ErrorReason.ValueType  # 94
 """A status that a domain sent without a reason of this list; reason_name of a Failure has what it said."""
 ERROR_REASON_STORE_DAMAGED: ErrorReason.ValueType  # 95
 """The file of the store is not a store, or it is damaged; metadata has its name. FAILED_PRECONDITION or DATA_LOSS."""
+ERROR_REASON_BATCH_FAILURES_EXCEEDED: ErrorReason.ValueType  # 96
+"""More cells of a batch failed than may; metadata has both numbers. In the failure of a batch."""
+ERROR_REASON_CANARY_FAILED: ErrorReason.ValueType  # 97
+"""The canary of a batch did not pass; metadata has what was found and what was allowed. In the failure of a batch."""
+ERROR_REASON_BREAKER_OPEN: ErrorReason.ValueType  # 98
+"""Cells failed one after the other for want of a domain; the batch was paused. In the failure of a batch."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

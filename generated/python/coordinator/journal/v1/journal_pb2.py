@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from coordinator.error.v1 import error_pb2 as coordinator_dot_error_dot_v1_dot_error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$coordinator/journal/v1/journal.proto\x12\x16\x63oordinator.journal.v1\x1a coordinator/error/v1/error.proto\"A\n\x05\x43hunk\x12\x38\n\x07records\x18\x01 \x03(\x0b\x32\x1e.coordinator.journal.v1.RecordR\x07records\"\x9e\x05\n\x06Record\x12\x1a\n\x08sequence\x18\x01 \x01(\x07R\x08sequence\x12$\n\x0eoccurred_at_us\x18\x02 \x01(\x06R\x0coccurredAtUs\x12\x12\n\x04kind\x18\x03 \x01(\rR\x04kind\x12\'\n\x0fsession_attempt\x18\x04 \x01(\rR\x0esessionAttempt\x12\x1f\n\x0bstep_number\x18\x05 \x01(\rR\nstepNumber\x12\x1f\n\x0bitem_number\x18\x06 \x01(\rR\nitemNumber\x12\x18\n\x07\x61ttempt\x18\x07 \x01(\rR\x07\x61ttempt\x12#\n\rsession_state\x18\x08 \x01(\rR\x0csessionState\x12\x1d\n\nrequest_id\x18\t \x01(\tR\trequestId\x12\x14\n\x05\x61\x63tor\x18\n \x01(\tR\x05\x61\x63tor\x12\x18\n\x07message\x18\x0b \x01(\tR\x07message\x12\x36\n\x06output\x18\x0c \x01(\x0b\x32\x1e.coordinator.journal.v1.OutputR\x06output\x12\x37\n\x07\x66\x61ilure\x18\r \x01(\x0b\x32\x1d.coordinator.error.v1.FailureR\x07\x66\x61ilure\x12%\n\x0e\x63ontrol_action\x18\x0e \x01(\rR\rcontrolAction\x12\x19\n\x08\x64\x65lay_us\x18\x0f \x01(\x04R\x07\x64\x65layUs\x12\x1f\n\x0bitems_total\x18\x10 \x01(\rR\nitemsTotal\x12/\n\x14reused_from_step_key\x18\x11 \x01(\tR\x11reusedFromStepKey\x12!\n\x0c\x63\x61ll_outcome\x18\x12 \x01(\rR\x0b\x63\x61llOutcome\x12\x1d\n\nelapsed_us\x18\x13 \x01(\x04R\telapsedUs\"\xa5\x01\n\x06Output\x12\x1b\n\ttype_name\x18\x01 \x01(\tR\x08typeName\x12\x12\n\x04\x64\x61ta\x18\x02 \x01(\x0cR\x04\x64\x61ta\x12\x16\n\x06\x64igest\x18\x03 \x01(\x0cR\x06\x64igest\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x04R\tsizeBytes\x12\x33\n\x05spent\x18\x05 \x01(\x0b\x32\x1d.coordinator.journal.v1.SpentR\x05spent\"f\n\x05Spent\x12\x1b\n\tqueued_us\x18\x01 \x01(\x04R\x08queuedUs\x12\x1d\n\nloading_us\x18\x02 \x01(\x04R\tloadingUs\x12!\n\x0c\x63omputing_us\x18\x03 \x01(\x04R\x0b\x63omputingUsBY\n\x1a\x63om.coordinator.journal.v1P\x01Z coordinator/journal/v1;journalv1\xaa\x02\x16\x43oordinator.Journal.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$coordinator/journal/v1/journal.proto\x12\x16\x63oordinator.journal.v1\x1a coordinator/error/v1/error.proto\"A\n\x05\x43hunk\x12\x38\n\x07records\x18\x01 \x03(\x0b\x32\x1e.coordinator.journal.v1.RecordR\x07records\"\xbf\x05\n\x06Record\x12\x1a\n\x08sequence\x18\x01 \x01(\x07R\x08sequence\x12$\n\x0eoccurred_at_us\x18\x02 \x01(\x06R\x0coccurredAtUs\x12\x12\n\x04kind\x18\x03 \x01(\rR\x04kind\x12\'\n\x0fsession_attempt\x18\x04 \x01(\rR\x0esessionAttempt\x12\x1f\n\x0bstep_number\x18\x05 \x01(\rR\nstepNumber\x12\x1f\n\x0bitem_number\x18\x06 \x01(\rR\nitemNumber\x12\x18\n\x07\x61ttempt\x18\x07 \x01(\rR\x07\x61ttempt\x12#\n\rsession_state\x18\x08 \x01(\rR\x0csessionState\x12\x1d\n\nrequest_id\x18\t \x01(\tR\trequestId\x12\x14\n\x05\x61\x63tor\x18\n \x01(\tR\x05\x61\x63tor\x12\x18\n\x07message\x18\x0b \x01(\tR\x07message\x12\x36\n\x06output\x18\x0c \x01(\x0b\x32\x1e.coordinator.journal.v1.OutputR\x06output\x12\x37\n\x07\x66\x61ilure\x18\r \x01(\x0b\x32\x1d.coordinator.error.v1.FailureR\x07\x66\x61ilure\x12%\n\x0e\x63ontrol_action\x18\x0e \x01(\rR\rcontrolAction\x12\x19\n\x08\x64\x65lay_us\x18\x0f \x01(\x04R\x07\x64\x65layUs\x12\x1f\n\x0bitems_total\x18\x10 \x01(\rR\nitemsTotal\x12/\n\x14reused_from_step_key\x18\x11 \x01(\tR\x11reusedFromStepKey\x12!\n\x0c\x63\x61ll_outcome\x18\x12 \x01(\rR\x0b\x63\x61llOutcome\x12\x1d\n\nelapsed_us\x18\x13 \x01(\x04R\telapsedUs\x12\x1f\n\x0brerun_steps\x18\x14 \x03(\rR\nrerunSteps\"\xa5\x01\n\x06Output\x12\x1b\n\ttype_name\x18\x01 \x01(\tR\x08typeName\x12\x12\n\x04\x64\x61ta\x18\x02 \x01(\x0cR\x04\x64\x61ta\x12\x16\n\x06\x64igest\x18\x03 \x01(\x0cR\x06\x64igest\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x04R\tsizeBytes\x12\x33\n\x05spent\x18\x05 \x01(\x0b\x32\x1d.coordinator.journal.v1.SpentR\x05spent\"f\n\x05Spent\x12\x1b\n\tqueued_us\x18\x01 \x01(\x04R\x08queuedUs\x12\x1d\n\nloading_us\x18\x02 \x01(\x04R\tloadingUs\x12!\n\x0c\x63omputing_us\x18\x03 \x01(\x04R\x0b\x63omputingUs\"\xc0\x02\n\rBatchStanding\x12\x14\n\x05state\x18\x01 \x01(\rR\x05state\x12#\n\rpaused_reason\x18\x02 \x01(\rR\x0cpausedReason\x12\x1a\n\x08priority\x18\x03 \x01(\rR\x08priority\x12\x1d\n\nstarted_us\x18\x04 \x01(\x04R\tstartedUs\x12\x19\n\x08\x65nded_us\x18\x05 \x01(\x04R\x07\x65ndedUs\x12&\n\x0fretry_before_us\x18\x06 \x01(\x04R\rretryBeforeUs\x12=\n\x06\x63\x61nary\x18\x07 \x01(\x0b\x32%.coordinator.journal.v1.CanaryVerdictR\x06\x63\x61nary\x12\x37\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x1d.coordinator.error.v1.FailureR\x07\x66\x61ilure\"\x83\x01\n\rCanaryVerdict\x12\x18\n\x07\x64\x65\x63ided\x18\x01 \x01(\x08R\x07\x64\x65\x63ided\x12\x16\n\x06passed\x18\x02 \x01(\x08R\x06passed\x12!\n\x0c\x66\x61iled_count\x18\x03 \x01(\rR\x0b\x66\x61iledCount\x12\x1d\n\nlongest_us\x18\x04 \x01(\x04R\tlongestUs\"\xca\x01\n\nBatchChunk\x12=\n\x07records\x18\x01 \x03(\x0b\x32#.coordinator.journal.v1.BatchRecordR\x07records\x12\x43\n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32-.coordinator.journal.v1.BatchChunk.CellsEntryR\x05\x63\x65lls\x1a\x38\n\nCellsEntry\x12\x10\n\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x04R\x05value:\x02\x38\x01\"\x9a\x02\n\x0b\x42\x61tchRecord\x12$\n\x0eoccurred_at_us\x18\x01 \x01(\x06R\x0coccurredAtUs\x12\x12\n\x04kind\x18\x02 \x01(\rR\x04kind\x12\x1f\n\x0b\x62\x61tch_state\x18\x03 \x01(\rR\nbatchState\x12\x1f\n\x0b\x63\x65ll_number\x18\x04 \x01(\rR\ncellNumber\x12\x1d\n\ncell_state\x18\x05 \x01(\rR\tcellState\x12!\n\x0c\x63\x65ll_attempt\x18\x06 \x01(\rR\x0b\x63\x65llAttempt\x12\x1d\n\nrequest_id\x18\x07 \x01(\tR\trequestId\x12\x14\n\x05\x61\x63tor\x18\x08 \x01(\tR\x05\x61\x63tor\x12\x18\n\x07message\x18\t \x01(\tR\x07messageBY\n\x1a\x63om.coordinator.journal.v1P\x01Z coordinator/journal/v1;journalv1\xaa\x02\x16\x43oordinator.Journal.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,12 +33,24 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'coordinator.journal.v1.jour
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032com.coordinator.journal.v1P\001Z coordinator/journal/v1;journalv1\252\002\026Coordinator.Journal.V1'
+  _globals['_BATCHCHUNK_CELLSENTRY']._loaded_options = None
+  _globals['_BATCHCHUNK_CELLSENTRY']._serialized_options = b'8\001'
   _globals['_CHUNK']._serialized_start=98
   _globals['_CHUNK']._serialized_end=163
   _globals['_RECORD']._serialized_start=166
-  _globals['_RECORD']._serialized_end=836
-  _globals['_OUTPUT']._serialized_start=839
-  _globals['_OUTPUT']._serialized_end=1004
-  _globals['_SPENT']._serialized_start=1006
-  _globals['_SPENT']._serialized_end=1108
+  _globals['_RECORD']._serialized_end=869
+  _globals['_OUTPUT']._serialized_start=872
+  _globals['_OUTPUT']._serialized_end=1037
+  _globals['_SPENT']._serialized_start=1039
+  _globals['_SPENT']._serialized_end=1141
+  _globals['_BATCHSTANDING']._serialized_start=1144
+  _globals['_BATCHSTANDING']._serialized_end=1464
+  _globals['_CANARYVERDICT']._serialized_start=1467
+  _globals['_CANARYVERDICT']._serialized_end=1598
+  _globals['_BATCHCHUNK']._serialized_start=1601
+  _globals['_BATCHCHUNK']._serialized_end=1803
+  _globals['_BATCHCHUNK_CELLSENTRY']._serialized_start=1747
+  _globals['_BATCHCHUNK_CELLSENTRY']._serialized_end=1803
+  _globals['_BATCHRECORD']._serialized_start=1806
+  _globals['_BATCHRECORD']._serialized_end=2088
 # @@protoc_insertion_point(module_scope)

@@ -68,6 +68,7 @@ class Record(_message.Message):
     REUSED_FROM_STEP_KEY_FIELD_NUMBER: _builtins.int
     CALL_OUTCOME_FIELD_NUMBER: _builtins.int
     ELAPSED_US_FIELD_NUMBER: _builtins.int
+    RERUN_STEPS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """From 1, without a gap."""
     occurred_at_us: _builtins.int
@@ -110,6 +111,10 @@ class Record(_message.Message):
     def failure(self) -> _error_pb2.Failure:
         """Why a step or the session failed."""
 
+    @_builtins.property
+    def rerun_steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of a RETRY: steps that had ended well and run again, by index in the definition, from 0."""
+
     def __init__(
         self,
         *,
@@ -132,10 +137,11 @@ class Record(_message.Message):
         reused_from_step_key: _builtins.str = ...,
         call_outcome: _builtins.int = ...,
         elapsed_us: _builtins.int = ...,
+        rerun_steps: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "attempt", b"attempt", "call_outcome", b"call_outcome", "control_action", b"control_action", "delay_us", b"delay_us", "elapsed_us", b"elapsed_us", "failure", b"failure", "item_number", b"item_number", "items_total", b"items_total", "kind", b"kind", "message", b"message", "occurred_at_us", b"occurred_at_us", "output", b"output", "request_id", b"request_id", "reused_from_step_key", b"reused_from_step_key", "sequence", b"sequence", "session_attempt", b"session_attempt", "session_state", b"session_state", "step_number", b"step_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "attempt", b"attempt", "call_outcome", b"call_outcome", "control_action", b"control_action", "delay_us", b"delay_us", "elapsed_us", b"elapsed_us", "failure", b"failure", "item_number", b"item_number", "items_total", b"items_total", "kind", b"kind", "message", b"message", "occurred_at_us", b"occurred_at_us", "output", b"output", "request_id", b"request_id", "rerun_steps", b"rerun_steps", "reused_from_step_key", b"reused_from_step_key", "sequence", b"sequence", "session_attempt", b"session_attempt", "session_state", b"session_state", "step_number", b"step_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -210,3 +216,195 @@ class Spent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Spent: _TypeAlias = Spent  # noqa: Y015
+
+@_typing.final
+class BatchStanding(_message.Message):
+    """Where a batch stands, as its row has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PAUSED_REASON_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    STARTED_US_FIELD_NUMBER: _builtins.int
+    ENDED_US_FIELD_NUMBER: _builtins.int
+    RETRY_BEFORE_US_FIELD_NUMBER: _builtins.int
+    CANARY_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    state: _builtins.int
+    """processing.v1.BatchState."""
+    paused_reason: _builtins.int
+    """processing.v1.PausedReason."""
+    priority: _builtins.int
+    """1 to 10."""
+    started_us: _builtins.int
+    """When it started, in microseconds since the Unix epoch; 0 = not yet."""
+    ended_us: _builtins.int
+    """When it ended; 0 = not yet."""
+    retry_before_us: _builtins.int
+    """Cells that ended before this without success are run again; 0 = none are."""
+    @_builtins.property
+    def canary(self) -> Global___CanaryVerdict:
+        """What became of its canary."""
+
+    @_builtins.property
+    def failure(self) -> _error_pb2.Failure:
+        """Why it failed, or why the canary did not pass."""
+
+    def __init__(
+        self,
+        *,
+        state: _builtins.int = ...,
+        paused_reason: _builtins.int = ...,
+        priority: _builtins.int = ...,
+        started_us: _builtins.int = ...,
+        ended_us: _builtins.int = ...,
+        retry_before_us: _builtins.int = ...,
+        canary: Global___CanaryVerdict | None = ...,
+        failure: _error_pb2.Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canary", b"canary", "failure", b"failure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canary", b"canary", "ended_us", b"ended_us", "failure", b"failure", "paused_reason", b"paused_reason", "priority", b"priority", "retry_before_us", b"retry_before_us", "started_us", b"started_us", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchStanding: _TypeAlias = BatchStanding  # noqa: Y015
+
+@_typing.final
+class CanaryVerdict(_message.Message):
+    """What the canary of a batch came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECIDED_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    FAILED_COUNT_FIELD_NUMBER: _builtins.int
+    LONGEST_US_FIELD_NUMBER: _builtins.int
+    decided: _builtins.bool
+    """True once all of its cells have ended, or an operator went on without it."""
+    passed: _builtins.bool
+    """True if it passed."""
+    failed_count: _builtins.int
+    """Failed cells among them."""
+    longest_us: _builtins.int
+    """Longest time of a cell among them, in microseconds."""
+    def __init__(
+        self,
+        *,
+        decided: _builtins.bool = ...,
+        passed: _builtins.bool = ...,
+        failed_count: _builtins.int = ...,
+        longest_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided", b"decided", "failed_count", b"failed_count", "longest_us", b"longest_us", "passed", b"passed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CanaryVerdict: _TypeAlias = CanaryVerdict  # noqa: Y015
+
+@_typing.final
+class BatchChunk(_message.Message):
+    """What happened to a batch in one transaction, as one row holds it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class CellsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    CELLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchRecord]:
+        """In order, without a gap."""
+
+    @_builtins.property
+    def cells(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
+        """Cells of the batch after the last of them that have begun, by processing.v1.SessionState."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___BatchRecord] | None = ...,
+        cells: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchChunk: _TypeAlias = BatchChunk  # noqa: Y015
+
+@_typing.final
+class BatchRecord(_message.Message):
+    """One record: what processing.v1.BatchEvent shows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OCCURRED_AT_US_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    BATCH_STATE_FIELD_NUMBER: _builtins.int
+    CELL_NUMBER_FIELD_NUMBER: _builtins.int
+    CELL_STATE_FIELD_NUMBER: _builtins.int
+    CELL_ATTEMPT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    occurred_at_us: _builtins.int
+    """When, in microseconds since the Unix epoch."""
+    kind: _builtins.int
+    """processing.v1.BatchEventKind."""
+    batch_state: _builtins.int
+    """processing.v1.BatchState after it."""
+    cell_number: _builtins.int
+    """Of a cell that ended: its number, plus 1."""
+    cell_state: _builtins.int
+    """Of a cell that ended: processing.v1.SessionState."""
+    cell_attempt: _builtins.int
+    """Of a cell that ended: attempt of its session."""
+    request_id: _builtins.str
+    """request_id of a command."""
+    actor: _builtins.str
+    """Who sent a command."""
+    message: _builtins.str
+    """For people."""
+    def __init__(
+        self,
+        *,
+        occurred_at_us: _builtins.int = ...,
+        kind: _builtins.int = ...,
+        batch_state: _builtins.int = ...,
+        cell_number: _builtins.int = ...,
+        cell_state: _builtins.int = ...,
+        cell_attempt: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "batch_state", b"batch_state", "cell_attempt", b"cell_attempt", "cell_number", b"cell_number", "cell_state", b"cell_state", "kind", b"kind", "message", b"message", "occurred_at_us", b"occurred_at_us", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchRecord: _TypeAlias = BatchRecord  # noqa: Y015

@@ -976,7 +976,7 @@ class Session(_message.Message):
 
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
-        """When its first step started."""
+        """When the first step of its attempt started; that of a RETRY starts with the command."""
 
     @_builtins.property
     def ended_at(self) -> _timestamp_pb2.Timestamp:
@@ -1832,11 +1832,11 @@ class BatchCell(_message.Message):
 
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
-        """When it started."""
+        """When its attempt started."""
 
     @_builtins.property
     def ended_at(self) -> _timestamp_pb2.Timestamp:
-        """When it ended."""
+        """When that ended."""
 
     def __init__(
         self,
@@ -2071,8 +2071,14 @@ class GetProcessingWorkflowResponse(_message.Message):
 
     WORKFLOW_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    PROTO_SOURCE_FIELD_NUMBER: _builtins.int
+    PROTO_PATH_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The same as YAML."""
+    proto_source: _builtins.str
+    """The workflow's own service as .proto text, to make clients of; empty if its names keep it from having one."""
+    proto_path: _builtins.str
+    """Where that text belongs below an import root, such as `coordinator/workflows/v1/read_text_service.proto`."""
     @_builtins.property
     def workflow(self) -> Global___Workflow:
         """The definition."""
@@ -2082,10 +2088,12 @@ class GetProcessingWorkflowResponse(_message.Message):
         *,
         workflow: Global___Workflow | None = ...,
         source: _builtins.str = ...,
+        proto_source: _builtins.str = ...,
+        proto_path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["workflow", b"workflow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "workflow", b"workflow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proto_path", b"proto_path", "proto_source", b"proto_source", "source", b"source", "workflow", b"workflow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2467,7 +2475,9 @@ class PostWorkflowExecuteRequest(_message.Message):
     durability: Global___Durability.ValueType
     """How much is stored."""
     from_session_id: _builtins.str
-    """Take outputs of this session where inputs did not change."""
+    """Take outputs of this session, which has ended and ran the same workflow, where operation, inputs and model did not
+    change and no step before runs again; the reply says it step by step. Outputs of steps that are not pure, too.
+    """
     validate_only: _builtins.bool
     """True checks and starts nothing."""
     cancel_on_disconnect: _builtins.bool
@@ -2524,6 +2534,7 @@ class PostWorkflowExecuteResponse(_message.Message):
     SESSION_FIELD_NUMBER: _builtins.int
     REPEATED_REQUEST_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    PLANNED_STEPS_FIELD_NUMBER: _builtins.int
     repeated_request: _builtins.bool
     """True if request_id was seen before."""
     @_builtins.property
@@ -2534,20 +2545,159 @@ class PostWorkflowExecuteResponse(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Legacy spellings and other things to mend."""
 
+    @_builtins.property
+    def planned_steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedStep]:
+        """With from_session_id: steps whose outputs are taken over, and steps that run again, with the cause."""
+
     def __init__(
         self,
         *,
         session: Global___Session | None = ...,
         repeated_request: _builtins.bool = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        planned_steps: _abc.Iterable[Global___PlannedStep] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["repeated_request", b"repeated_request", "session", b"session", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["planned_steps", b"planned_steps", "repeated_request", b"repeated_request", "session", b"session", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PostWorkflowExecuteResponse: _TypeAlias = PostWorkflowExecuteResponse  # noqa: Y015
+
+@_typing.final
+class WorkflowCall(_message.Message):
+    """What a call of a workflow's own service says beside its parameters; the numbers are those of
+    PostWorkflowExecuteRequest, and so are the meanings.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BACKGROUND_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    ADMISSION_CLASS_FIELD_NUMBER: _builtins.int
+    DURABILITY_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    FROM_SESSION_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    CANCEL_ON_DISCONNECT_FIELD_NUMBER: _builtins.int
+    model_id: _builtins.str
+    """Fills the workflow's parameter of that name; may be empty."""
+    session_id: _builtins.str
+    """Chosen by the caller; empty = made by the server."""
+    request_id: _builtins.str
+    """Makes the call repeatable: the same id with the same content gives the first session."""
+    background: _builtins.bool
+    """True replies once the start is durable."""
+    priority: _builtins.int
+    """1 to 10, 10 first; 0 = 5."""
+    admission_class: Global___AdmissionClass.ValueType
+    """Which work goes first."""
+    durability: Global___Durability.ValueType
+    """How much is stored."""
+    from_session_id: _builtins.str
+    """Take outputs of this session, where nothing that they hang on did change."""
+    validate_only: _builtins.bool
+    """True checks and starts nothing."""
+    cancel_on_disconnect: _builtins.bool
+    """True cancels the session if the caller leaves; Execute in the foreground only."""
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """The session's budget; unset = the workflow's, or 10 min."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For lists and filters, at most 32."""
+
+    def __init__(
+        self,
+        *,
+        model_id: _builtins.str = ...,
+        session_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        background: _builtins.bool = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        priority: _builtins.int = ...,
+        admission_class: Global___AdmissionClass.ValueType = ...,
+        durability: Global___Durability.ValueType = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        from_session_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        cancel_on_disconnect: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission_class", b"admission_class", "background", b"background", "cancel_on_disconnect", b"cancel_on_disconnect", "durability", b"durability", "from_session_id", b"from_session_id", "labels", b"labels", "model_id", b"model_id", "priority", b"priority", "request_id", b"request_id", "session_id", b"session_id", "timeout", b"timeout", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkflowCall: _TypeAlias = WorkflowCall  # noqa: Y015
+
+@_typing.final
+class WorkflowReply(_message.Message):
+    """What a reply of a workflow's own service says beside its outputs; the numbers are those of
+    PostWorkflowExecuteResponse, and so are the meanings.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    REPEATED_REQUEST_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    PLANNED_STEPS_FIELD_NUMBER: _builtins.int
+    repeated_request: _builtins.bool
+    """True if request_id was seen before."""
+    @_builtins.property
+    def session(self) -> Global___Session:
+        """The session as it stands, with its failure if it failed. Outputs stand beside this, in fields of their own."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Things to mend."""
+
+    @_builtins.property
+    def planned_steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedStep]:
+        """With from_session_id: steps whose outputs are taken over, and steps that run again, with the cause."""
+
+    def __init__(
+        self,
+        *,
+        session: Global___Session | None = ...,
+        repeated_request: _builtins.bool = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        planned_steps: _abc.Iterable[Global___PlannedStep] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["planned_steps", b"planned_steps", "repeated_request", b"repeated_request", "session", b"session", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkflowReply: _TypeAlias = WorkflowReply  # noqa: Y015
 
 @_typing.final
 class GetProcessingSessionsRequest(_message.Message):
@@ -2753,25 +2903,53 @@ class WatchProcessingSessionRequest(_message.Message):
 
     SESSION_ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    GROUPED_EVENTS_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Which."""
     after_sequence: _builtins.int
     """Only events behind this number, also old ones; unset = only what comes after the snapshot."""
+    grouped_events: _builtins.bool
+    """Several events that are there at once come as one event_group instead of a message each."""
     def __init__(
         self,
         *,
         session_id: _builtins.str = ...,
         after_sequence: _builtins.int | None = ...,
+        grouped_events: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence", "grouped_events", b"grouped_events", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after_sequence: _TypeAlias = _typing.Literal["after_sequence"]  # noqa: Y015
     _WhichOneofArgType__after_sequence: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__after_sequence) -> _WhichOneofReturnType__after_sequence | None: ...
 
 Global___WatchProcessingSessionRequest: _TypeAlias = WatchProcessingSessionRequest  # noqa: Y015
+
+@_typing.final
+class SessionEventGroup(_message.Message):
+    """Several events of a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionEvent]:
+        """The next events, in order and without a gap."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___SessionEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionEventGroup: _TypeAlias = SessionEventGroup  # noqa: Y015
 
 @_typing.final
 class WatchProcessingSessionResponse(_message.Message):
@@ -2782,6 +2960,7 @@ class WatchProcessingSessionResponse(_message.Message):
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     SESSION_PROGRESS_FIELD_NUMBER: _builtins.int
+    EVENT_GROUP_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def snapshot(self) -> Global___Session:
         """The session as it stands, with last_sequence; always the first."""
@@ -2794,18 +2973,23 @@ class WatchProcessingSessionResponse(_message.Message):
     def session_progress(self) -> Global___SessionProgress:
         """How far it is."""
 
+    @_builtins.property
+    def event_group(self) -> Global___SessionEventGroup:
+        """The next events; only if grouped_events was asked for."""
+
     def __init__(
         self,
         *,
         snapshot: Global___Session | None = ...,
         event: Global___SessionEvent | None = ...,
         session_progress: Global___SessionProgress | None = ...,
+        event_group: Global___SessionEventGroup | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "session_progress", b"session_progress", "snapshot", b"snapshot", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "event_group", b"event_group", "session_progress", b"session_progress", "snapshot", b"snapshot", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "session_progress", b"session_progress", "snapshot", b"snapshot", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "event_group", b"event_group", "session_progress", b"session_progress", "snapshot", b"snapshot", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["snapshot", "event", "session_progress"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["snapshot", "event", "session_progress", "event_group"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 

@@ -223,7 +223,8 @@ class ProcessingServiceServicer(object):
         stands shortly before the deadline of the call; in the background once the start is durable. A session that failed
         is a reply, not an error.
         Errors: NOT_FOUND (WORKFLOW_NOT_FOUND, MODEL_NOT_FOUND, SESSION_NOT_FOUND), INVALID_ARGUMENT (FIELD_UNKNOWN,
-        FIELD_CONFLICT), ALREADY_EXISTS (SESSION_ALREADY_EXISTS), FAILED_PRECONDITION (SESSION_TOO_DEEP).
+        FIELD_CONFLICT), ALREADY_EXISTS (SESSION_ALREADY_EXISTS), FAILED_PRECONDITION (SESSION_TOO_DEEP,
+        SESSION_STATE_ILLEGAL: from_session_id has not ended).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -253,8 +254,9 @@ class ProcessingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchProcessingSession(self, request, context):
-        """Sends a snapshot, then every event behind it, numbered without a gap, and progress between them. Ends after the
-        terminal event. Errors: NOT_FOUND (SESSION_NOT_FOUND, SESSION_NOT_STORED), OUT_OF_RANGE (SEQUENCE_OUT_OF_RANGE).
+        """Sends a snapshot, then every event behind it, numbered without a gap, and progress between them; the more there are
+        who watch a session, the more comes at once. Ends after the terminal event. Errors: NOT_FOUND (SESSION_NOT_FOUND,
+        SESSION_NOT_STORED), OUT_OF_RANGE (SEQUENCE_OUT_OF_RANGE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

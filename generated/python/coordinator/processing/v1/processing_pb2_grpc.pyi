@@ -59,7 +59,8 @@ class ProcessingServiceStub:
     stands shortly before the deadline of the call; in the background once the start is durable. A session that failed
     is a reply, not an error.
     Errors: NOT_FOUND (WORKFLOW_NOT_FOUND, MODEL_NOT_FOUND, SESSION_NOT_FOUND), INVALID_ARGUMENT (FIELD_UNKNOWN,
-    FIELD_CONFLICT), ALREADY_EXISTS (SESSION_ALREADY_EXISTS), FAILED_PRECONDITION (SESSION_TOO_DEEP).
+    FIELD_CONFLICT), ALREADY_EXISTS (SESSION_ALREADY_EXISTS), FAILED_PRECONDITION (SESSION_TOO_DEEP,
+    SESSION_STATE_ILLEGAL: from_session_id has not ended).
     """
     GetProcessingSessions: _grpc.UnaryUnaryMultiCallable[_processing_pb2.GetProcessingSessionsRequest, _processing_pb2.GetProcessingSessionsResponse]
     """Lists the sessions, newest first, without steps and without the content of payloads. Errors: INVALID_ARGUMENT
@@ -72,8 +73,9 @@ class ProcessingServiceStub:
     OUT_OF_RANGE (SEQUENCE_OUT_OF_RANGE), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     WatchProcessingSession: _grpc.UnaryStreamMultiCallable[_processing_pb2.WatchProcessingSessionRequest, _processing_pb2.WatchProcessingSessionResponse]
-    """Sends a snapshot, then every event behind it, numbered without a gap, and progress between them. Ends after the
-    terminal event. Errors: NOT_FOUND (SESSION_NOT_FOUND, SESSION_NOT_STORED), OUT_OF_RANGE (SEQUENCE_OUT_OF_RANGE).
+    """Sends a snapshot, then every event behind it, numbered without a gap, and progress between them; the more there are
+    who watch a session, the more comes at once. Ends after the terminal event. Errors: NOT_FOUND (SESSION_NOT_FOUND,
+    SESSION_NOT_STORED), OUT_OF_RANGE (SEQUENCE_OUT_OF_RANGE).
     """
     PostSessionControl: _grpc.UnaryUnaryMultiCallable[_processing_pb2.PostSessionControlRequest, _processing_pb2.PostSessionControlResponse]
     """Pauses, resumes, cancels, terminates or retries a session, or all that a selector matches. Replies when the command
@@ -168,7 +170,8 @@ class ProcessingServiceAsyncStub(ProcessingServiceStub):
     stands shortly before the deadline of the call; in the background once the start is durable. A session that failed
     is a reply, not an error.
     Errors: NOT_FOUND (WORKFLOW_NOT_FOUND, MODEL_NOT_FOUND, SESSION_NOT_FOUND), INVALID_ARGUMENT (FIELD_UNKNOWN,
-    FIELD_CONFLICT), ALREADY_EXISTS (SESSION_ALREADY_EXISTS), FAILED_PRECONDITION (SESSION_TOO_DEEP).
+    FIELD_CONFLICT), ALREADY_EXISTS (SESSION_ALREADY_EXISTS), FAILED_PRECONDITION (SESSION_TOO_DEEP,
+    SESSION_STATE_ILLEGAL: from_session_id has not ended).
     """
     GetProcessingSessions: _aio.UnaryUnaryMultiCallable[_processing_pb2.GetProcessingSessionsRequest, _processing_pb2.GetProcessingSessionsResponse]  # type: ignore[assignment]
     """Lists the sessions, newest first, without steps and without the content of payloads. Errors: INVALID_ARGUMENT
@@ -181,8 +184,9 @@ class ProcessingServiceAsyncStub(ProcessingServiceStub):
     OUT_OF_RANGE (SEQUENCE_OUT_OF_RANGE), INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
     """
     WatchProcessingSession: _aio.UnaryStreamMultiCallable[_processing_pb2.WatchProcessingSessionRequest, _processing_pb2.WatchProcessingSessionResponse]  # type: ignore[assignment]
-    """Sends a snapshot, then every event behind it, numbered without a gap, and progress between them. Ends after the
-    terminal event. Errors: NOT_FOUND (SESSION_NOT_FOUND, SESSION_NOT_STORED), OUT_OF_RANGE (SEQUENCE_OUT_OF_RANGE).
+    """Sends a snapshot, then every event behind it, numbered without a gap, and progress between them; the more there are
+    who watch a session, the more comes at once. Ends after the terminal event. Errors: NOT_FOUND (SESSION_NOT_FOUND,
+    SESSION_NOT_STORED), OUT_OF_RANGE (SEQUENCE_OUT_OF_RANGE).
     """
     PostSessionControl: _aio.UnaryUnaryMultiCallable[_processing_pb2.PostSessionControlRequest, _processing_pb2.PostSessionControlResponse]  # type: ignore[assignment]
     """Pauses, resumes, cancels, terminates or retries a session, or all that a selector matches. Replies when the command
@@ -310,7 +314,8 @@ class ProcessingServiceServicer(metaclass=_abc_1.ABCMeta):
         stands shortly before the deadline of the call; in the background once the start is durable. A session that failed
         is a reply, not an error.
         Errors: NOT_FOUND (WORKFLOW_NOT_FOUND, MODEL_NOT_FOUND, SESSION_NOT_FOUND), INVALID_ARGUMENT (FIELD_UNKNOWN,
-        FIELD_CONFLICT), ALREADY_EXISTS (SESSION_ALREADY_EXISTS), FAILED_PRECONDITION (SESSION_TOO_DEEP).
+        FIELD_CONFLICT), ALREADY_EXISTS (SESSION_ALREADY_EXISTS), FAILED_PRECONDITION (SESSION_TOO_DEEP,
+        SESSION_STATE_ILLEGAL: from_session_id has not ended).
         """
 
     @_abc_1.abstractmethod
@@ -347,8 +352,9 @@ class ProcessingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _processing_pb2.WatchProcessingSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_processing_pb2.WatchProcessingSessionResponse], _abc.AsyncIterator[_processing_pb2.WatchProcessingSessionResponse]]:
-        """Sends a snapshot, then every event behind it, numbered without a gap, and progress between them. Ends after the
-        terminal event. Errors: NOT_FOUND (SESSION_NOT_FOUND, SESSION_NOT_STORED), OUT_OF_RANGE (SEQUENCE_OUT_OF_RANGE).
+        """Sends a snapshot, then every event behind it, numbered without a gap, and progress between them; the more there are
+        who watch a session, the more comes at once. Ends after the terminal event. Errors: NOT_FOUND (SESSION_NOT_FOUND,
+        SESSION_NOT_STORED), OUT_OF_RANGE (SEQUENCE_OUT_OF_RANGE).
         """
 
     @_abc_1.abstractmethod
