@@ -10,7 +10,8 @@ mapfile -t files < <(find coordinator -name '*.proto' | LC_ALL=C sort)
 google=$(python -c 'import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / "_proto")')
 rpc=$(python -c 'import google.rpc, pathlib; print(pathlib.Path(list(google.rpc.__path__)[0]).parent.parent)' 2>/dev/null || true)
 
-rm -rf "$target/python" "$target/csharp" "$target/typings"
+rm -rf "$target/python" "$target/typings"
+find "$target/csharp" -name '*.cs' -not -name '*Grpc.cs' -delete 2>/dev/null || true  # stubs are made by the C# build
 mkdir -p "$target/python/coordinator" "$target/csharp" "$target/typings"
 
 # From a descriptor set, so that json_name and the comments survive; it is shipped, for clients without reflection and
