@@ -30,6 +30,8 @@ class Succeeded(NamedTuple):
     item: int
     attempt: int
     output: Output
+    reused_from: str = ""
+    """Key of the call that made it; empty if this one did. Then no call went out."""
 
 
 class Failed(NamedTuple):
@@ -55,6 +57,15 @@ class Ended(NamedTuple):
     outcome: Outcome
 
 
+class Withdrawn(NamedTuple):
+    """A call was taken back before it left, because its session pauses."""
+
+    at: int
+    step: int
+    item: int
+    attempt: int
+
+
 class Concluded(NamedTuple):
     """The outputs of the workflow were evaluated, or could not be."""
 
@@ -66,6 +77,8 @@ class Recovered(NamedTuple):
     """The process that ran the session died; this one goes on."""
 
     at: int
+    unrecorded: int = 0
+    """Processes before it that took the session up and died before they had written so."""
 
 
 class Wake(NamedTuple):
@@ -85,6 +98,8 @@ class Command(NamedTuple):
     comment: str = ""
     timeout_us: int = 0
     """New budget of a RETRY; 0 = as before."""
+    rerun: tuple[int, ...] = ()
+    """Of a RETRY: steps that ended well, by index, whose outputs do not hold any more."""
 
 
 class Resolve(NamedTuple):
@@ -114,5 +129,5 @@ class Conclude(NamedTuple):
     """Evaluate the outputs of the workflow."""
 
 
-Event = Started | Resolved | Succeeded | Failed | Ended | Concluded | Recovered | Wake | Command
+Event = Started | Resolved | Succeeded | Failed | Ended | Withdrawn | Concluded | Recovered | Wake | Command
 Act = Resolve | Run | Cancel | Conclude

@@ -7,6 +7,7 @@ the path of every session); read by protobuf.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -20,6 +21,9 @@ from processing_service.engine.records import Kind, Output, Record, SessionState
 _SMALL_FIELDS: Final = Struct("<BIBQBBBBBBBBBBBB")
 """Tags and values of sequence (fixed32), occurred_at_us (fixed64) and six varints that are below 128."""
 _SMALL: Final = 128
+_ONE_BYTE: Final = tuple(bytes((value,)) for value in range(_SMALL))
+_RARE: Final = Record._fields.index("fault")
+_NOTHING_RARE: Final = tuple(Record._field_defaults[name] for name in Record._fields[_RARE:])
 
 
 def encode(records: Iterable[Record]) -> bytes:
@@ -27,15 +31,15 @@ def encode(records: Iterable[Record]) -> bytes:
     parts: list[bytes] = []
     for record in records:
         body = _body(record)
-        parts += (b"\x0a", _varint(len(body)), body)
+        parts.append(_field(b"\x0a", body))
     return b"".join(parts)
 
 
 def _body(record: Record) -> bytes:
     body = _fields(record)
     if record.output is not None:
-        body += b"".join(_field(0x62, _output(record.output)))
-    return body + _rare(record) if record.kind >= Kind.STEP_FAILED else body
+        body += _field(b"\x62", _output(record.output))
+    return body + _rare(record) if record[_RARE:] != _NOTHING_RARE else body
 
 
 def _fields(record: Record) -> bytes:
@@ -70,31 +74,37 @@ def _rare(record: Record) -> bytes:
         reused_from_step_key=record.reused_from,
         call_outcome=record.outcome,
         elapsed_us=record.elapsed_us,
+        rerun_steps=record.rerun,
         failure=failure_of(record.fault) if record.fault is not None else None,
     )
     return entry.SerializeToString()
 
 
 def _output(output: Output) -> bytes:
-    parts = _field(0x0A, output.type_name.encode())
+    body = _type_name(output.type_name)
     if output.data:
-        parts += _field(0x12, output.data)
+        body += _field(b"\x12", output.data)
     if output.digest:
-        parts += _field(0x1A, output.digest)
+        body += _field(b"\x1a", output.digest)
     if output.spent is not None:
         queued, loading, computing = output.spent
         spent = journal_pb2.Spent(queued_us=queued, loading_us=loading, computing_us=computing)
-        parts += _field(0x2A, spent.SerializeToString())
-    return b"".join((*parts, b"\x20", _varint(output.size_bytes)))
+        body += _field(b"\x2a", spent.SerializeToString())
+    return body + b"\x20" + _varint(output.size_bytes)
 
 
-def _field(tag: int, value: bytes) -> list[bytes]:
-    return [bytes((tag,)), _varint(len(value)), value]
+@lru_cache(maxsize=256)
+def _type_name(name: str) -> bytes:
+    return _field(b"\x0a", name.encode())
+
+
+def _field(tag: bytes, value: bytes) -> bytes:
+    return tag + _varint(len(value)) + value
 
 
 def _varint(value: int) -> bytes:
     if value < _SMALL:
-        return bytes((value,))
+        return _ONE_BYTE[value]
     out = bytearray()
     while value >= _SMALL:
         out.append(value & 0x7F | 0x80)
@@ -118,7 +128,7 @@ def _record(entry: Entry) -> Record:
         step=entry.step_number - 1,
         item=entry.item_number - 1,
         attempt=entry.attempt,
-        output=_output_of(entry) if entry.HasField("output") else None,
+        output=_output_from(entry.output) if entry.HasField("output") else None,
         fault=fault_from(entry.failure) if entry.HasField("failure") else None,
         delay_us=entry.delay_us,
         items_total=entry.items_total,
@@ -129,11 +139,21 @@ def _record(entry: Entry) -> Record:
         outcome=entry.call_outcome,
         elapsed_us=entry.elapsed_us,
         reused_from=entry.reused_from_step_key,
+        rerun=tuple(entry.rerun_steps),
     )
 
 
-def _output_of(entry: Entry) -> Output:
-    output = entry.output
+def encode_output(output: Output) -> bytes:
+    """A result as a serialised Output."""
+    return _output(output)
+
+
+def decode_output(data: bytes) -> Output:
+    """The result in a serialised Output."""
+    return _output_from(journal_pb2.Output.FromString(data))
+
+
+def _output_from(output: journal_pb2.Output) -> Output:
     told = output.spent
     spent = Spent(told.queued_us, told.loading_us, told.computing_us) if output.HasField("spent") else None
     return Output(output.type_name, output.data, output.digest, output.size_bytes, spent)

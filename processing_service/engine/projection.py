@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from processing_service.engine.records import Action, Kind, Outcome, Plan, Record, StepState
-from processing_service.engine.state import Flight, Items, State, Step
+from processing_service.engine.state import Flight, Items, State, Step, flights
 
 
 def restore(plan: Plan, start: State, records: Iterable[Record]) -> State:
@@ -38,8 +38,7 @@ def _session_started(plan: Plan, state: State, record: Record) -> None:
 
 
 def _step_started(plan: Plan, state: State, record: Record) -> None:
-    step, timeout = _changed(state, record), plan.steps[record.step].timeout_us
-    due = min(state.deadline_us, record.at + timeout) if timeout else state.deadline_us
+    step, due = _changed(state, record), _due_of_call(plan, state, record.step, record.at)
     state.in_flight += 1
     if record.item >= 0:
         step.items = _item_started(step, record, due)
@@ -49,6 +48,12 @@ def _step_started(plan: Plan, state: State, record: Record) -> None:
     step.attempt = record.attempt
     step.tries += 1
     step.started_us = step.started_us or record.at
+
+
+def _due_of_call(plan: Plan, state: State, index: int, at: int) -> int:
+    """When a call that goes out then has to be done; the budget that a pause holds counts from there."""
+    timeout, end = plan.steps[index].timeout_us, at + state.left_us if state.paused_us else state.deadline_us
+    return min(end, at + timeout) if timeout else end
 
 
 def _item_started(step: Step, record: Record, due: int) -> Items:
@@ -66,7 +71,8 @@ def _step_succeeded(plan: Plan, state: State, record: Record) -> None:
     if record.item >= 0:
         items = _items(step)
         outputs = items.outputs if record.output is None else (*items.outputs, (record.item, record.output))
-        step.items = items._replace(running=_without(items.running, record.item), outputs=outputs)
+        reused = items.reused + (record.kind is Kind.STEP_REUSED)
+        step.items = items._replace(running=_without(items.running, record.item), outputs=outputs, reused=reused)
         state.in_flight -= 1
         return
     state.in_flight -= step.state is StepState.RUNNING and step.items is None
@@ -94,7 +100,8 @@ def _step_ended(to: StepState) -> Callable[[Plan, State, Record], None]:
 
 
 def _step_retry_scheduled(plan: Plan, state: State, record: Record) -> None:
-    step, due = _changed(state, record), record.at + record.delay_us
+    # in a pause the delay begins where the clocks stopped, so that RESUME, which moves it, leaves just the delay
+    step, due = _changed(state, record), (state.paused_us or record.at) + record.delay_us
     state.in_flight -= 1
     step.fault = record.fault
     if record.item >= 0:
@@ -109,9 +116,11 @@ def _step_retry_scheduled(plan: Plan, state: State, record: Record) -> None:
 
 
 def _reach(tried: Step | Flight, record: Record) -> tuple[int, int]:
-    """Tries that did not reach the domain, and since when it is out of reach."""
+    """Tries that did not reach the domain, or never left, and since when it is out of reach."""
     if record.outcome == Outcome.UNREACHABLE:
         return tried.unreached + 1, tried.away_us or record.at
+    if record.outcome == Outcome.ACKNOWLEDGED:
+        return tried.unreached + 1, 0
     return tried.unreached, 0
 
 
@@ -124,7 +133,6 @@ def _step_expanded(plan: Plan, state: State, record: Record) -> None:
 def _command_applied(plan: Plan, state: State, record: Record) -> None:
     if record.action == Action.PAUSE:
         state.paused_us = record.at - record.elapsed_us
-        state.budget_us = state.deadline_us - state.paused_us
     elif record.action == Action.RESUME:
         _resume(state, record.at)
     elif record.action == Action.CANCEL:
@@ -134,41 +142,49 @@ def _command_applied(plan: Plan, state: State, record: Record) -> None:
 
 
 def _resume(state: State, at: int) -> None:
+    state.deadline_us = at + state.left_us
     paused, state.paused_us = at - state.paused_us, 0
-    state.deadline_us = at + state.budget_us
     for index, step in enumerate(state.steps):
         if step.due_us:
             step = state.steps[index] = step.copy()  # noqa: PLW2901  # the copy takes its place
-            step.due_us += paused
-            step.away_us = step.away_us and min(at, step.away_us + paused)
+            if step.state is StepState.WAITING:
+                step.due_us += paused
+            step.away_us = _later(step.away_us, paused, at)
         elif step.items is not None and not step.ended:
             step = state.steps[index] = step.copy()  # noqa: PLW2901
-            step.items = _later(_items(step), paused, at)
+            step.items = _resume_items(_items(step), paused, at)
 
 
-def _later(items: Items, paused: int, at: int) -> Items:
-    """Items whose clocks stood still for so long."""
-    running, delayed = (
-        tuple(
-            flight._replace(due_us=flight.due_us + paused, away_us=flight.away_us and min(at, flight.away_us + paused))
-            for flight in flights
-        )
-        for flights in (items.running, items.delayed)
+def _resume_items(items: Items, paused: int, at: int) -> Items:
+    """The clocks of what waits stood still; calls that are out keep the deadlines that they left with."""
+    running = (flight._replace(away_us=_later(flight.away_us, paused, at)) for flight in items.running)
+    delayed = (
+        flight._replace(due_us=flight.due_us + paused, away_us=_later(flight.away_us, paused, at))
+        for flight in items.delayed
     )
-    return items._replace(running=running, delayed=delayed)
+    return items._replace(running=tuple(running), delayed=tuple(delayed))
+
+
+def _later(away_us: int, paused: int, at: int) -> int:
+    return away_us and min(at, away_us + paused)
 
 
 def _retry(state: State, record: Record) -> None:
-    state.attempt = record.session_attempt
+    state.attempt, state.started_us = record.session_attempt, record.at
     state.budget_us, state.deadline_us = record.delay_us, record.at + record.delay_us
     state.ended_us = state.paused_us = state.cancelled_us = state.in_flight = 0
     state.fault = None
-    state.steps = [_again(step, record.at) for step in state.steps]
+    state.steps = [_again(step, record.at, index in record.rerun) for index, step in enumerate(state.steps)]
     state.unended = sum(not step.ended for step in state.steps)
 
 
-def _again(step: Step, at: int) -> Step:
-    if step.state in (StepState.SUCCEEDED, StepState.SKIPPED):
+def kept(step: Step) -> bool:
+    """True if a RETRY takes the step over as it is, unless it depends on one that runs again."""
+    return step.state in (StepState.SUCCEEDED, StepState.SKIPPED)
+
+
+def _again(step: Step, at: int, rerun: bool) -> Step:
+    if kept(step) and not rerun:
         return step
     return Step(since_us=at, attempt=step.attempt)
 
@@ -178,7 +194,25 @@ def _session_ended(plan: Plan, state: State, record: Record) -> None:
 
 
 def _recovered(plan: Plan, state: State, record: Record) -> None:
-    state.recoveries += 1
+    """Calls that were out go out again, and have all their time from now on."""
+    _suspect(state, 1 + record.attempt)
+    for index, step in enumerate(state.steps):
+        if step.state is StepState.RUNNING:
+            step = state.steps[index] = step.copy()  # noqa: PLW2901
+            due = _due_of_call(plan, state, index, record.at)
+            if step.items is None:
+                step.due_us = due
+            else:
+                running = tuple(flight._replace(due_us=due) for flight in step.items.running)
+                step.items = step.items._replace(running=running)
+
+
+def _suspect(state: State, deaths: int) -> None:
+    """A call kills the process only if it was out at each of its deaths; where none was, the count begins anew."""
+    out = frozenset((index, *call) for index, step in enumerate(state.steps) for call in flights(step))
+    still = state.suspects & out
+    state.recoveries = state.recoveries + deaths if still else deaths
+    state.suspects = still or out
 
 
 def _noted(plan: Plan, state: State, record: Record) -> None:

@@ -144,6 +144,7 @@ class Record(NamedTuple):
     step: int = -1
     item: int = -1
     attempt: int = 0
+    """Of a call; of SESSION_RECOVERED: deaths before it that nobody could record."""
     output: Output | None = None
     fault: Fault | None = None
     delay_us: int = 0
@@ -155,6 +156,8 @@ class Record(NamedTuple):
     outcome: int = 0
     elapsed_us: int = 0
     reused_from: str = ""
+    rerun: tuple[int, ...] = ()
+    """Of a RETRY: steps that had ended well and run again, by index."""
 
 
 @dataclass(frozen=True, slots=True)

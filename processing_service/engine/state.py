@@ -42,6 +42,8 @@ class Items(NamedTuple):
     delayed: tuple[Flight, ...] = ()
     outputs: tuple[tuple[int, Output], ...] = ()
     """Results by item, in the order in which they came."""
+    reused: int = 0
+    """Those of them that no call was made for."""
 
 
 @dataclass(slots=True)
@@ -97,24 +99,33 @@ class State:
     session_id: str
     steps: list[Step]
     deadline_us: int
-    """When its budget ends; while paused, `budget_us` counts instead."""
+    """When its budget ends; while paused, `left_us` counts instead."""
     budget_us: int
-    """Its budget at the start of the attempt; what was left while paused."""
+    """Its budget at the start of the attempt."""
     state: SessionState = SessionState.PENDING
     sequence: int = 0
     attempt: int = 1
     created_us: int = 0
     started_us: int = 0
+    """When its attempt started; 0 = its first has not."""
     ended_us: int = 0
     unended: int = 0
     """Steps that have not ended."""
     in_flight: int = 0
     """Calls that are out."""
     recoveries: int = 0
+    """Deaths of the process with one and the same call out, and those of which no record was written."""
+    suspects: frozenset[tuple[int, int, int]] = frozenset()
+    """Step, item and attempt of the calls that were out at each of these deaths."""
     paused_us: int = 0
     """Since when its clocks stand still; 0 = they run."""
     cancelled_us: int = 0
     fault: Fault | None = None
+
+    @property
+    def left_us(self) -> int:
+        """What was left of its budget when it was paused."""
+        return max(0, self.deadline_us - self.paused_us)
 
     def copy(self) -> State:
         """An equal state that may be changed; its steps are shared until they are."""
@@ -132,10 +143,18 @@ class State:
             self.unended,
             self.in_flight,
             self.recoveries,
+            self.suspects,
             self.paused_us,
             self.cancelled_us,
             self.fault,
         )
+
+
+def flights(step: Step) -> list[tuple[int, int]]:
+    """Item and attempt of the calls of a step that are out."""
+    if step.items is not None:
+        return [(flight.item, flight.attempt) for flight in step.items.running]
+    return [(-1, step.attempt)] if step.state is StepState.RUNNING else []
 
 
 def initial(session_id: str, plan: Plan, created_us: int, budget_us: int) -> State:

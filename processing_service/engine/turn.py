@@ -8,7 +8,7 @@ from processing_service.engine.events import Act, Cancel, Conclude, Failed, Reso
 from processing_service.engine.projection import apply
 from processing_service.engine.reasons import Code, Reason
 from processing_service.engine.records import Fault, Kind, Output, Plan, Record, SessionState, StepState
-from processing_service.engine.state import State, Step
+from processing_service.engine.state import State, Step, flights
 
 
 class Turn:
@@ -85,8 +85,9 @@ class Turn:
         return True
 
     def launch(self) -> None:
-        """Starts all that may start: after a resume, a recovery, a retry."""
-        for index, step in enumerate(self.state.steps):
+        """Starts all that may start: at first, after a resume, a recovery, a retry; nothing past the budget."""
+        late = self.at >= self.state.deadline_us  # the next Wake ends it
+        for index, step in () if late else enumerate(self.state.steps):
             if step.items is not None and step.state is StepState.RUNNING:
                 self.fill(index)
             elif step.due_us <= self.at and self.ready(index):
@@ -132,8 +133,8 @@ class Turn:
         plan = self.plan.steps[index]
         if item >= 0:
             self.note(Kind.STEP_FAILED, step=index, item=item, attempt=attempt, fault=fault)
-            for other, other_attempt in flights(self.state.steps[index]):
-                self.actions.append(Cancel(index, other, other_attempt))
+        if self.state.steps[index].items is not None:
+            self.actions.extend(Cancel(index, *other) for other in flights(self.state.steps[index]))
         self.note(Kind.STEP_FAILED, step=index, attempt=attempt if item < 0 else 0, fault=fault)
         if plan.optional:
             self.advance(index)
@@ -144,8 +145,8 @@ class Turn:
             self.finish(SessionState.FAILED, Fault(fault.code, Reason.STEP_FAILED, text, cause=fault))
 
 
-def flights(step: Step) -> list[tuple[int, int]]:
-    """Item and attempt of the calls of a step that are out."""
-    if step.items is not None:
-        return [(flight.item, flight.attempt) for flight in step.items.running]
-    return [(-1, step.attempt)] if step.state is StepState.RUNNING else []
+def due_of(step: Step, item: int) -> int:
+    """When a call of a step that is out has to be done."""
+    if step.items is None:
+        return step.due_us
+    return next(flight.due_us for flight in step.items.running if flight.item == item)

@@ -41,6 +41,7 @@ RARE = st.builds(
     outcome=st.integers(0, 4),
     elapsed_us=st.integers(0, 2**40),
     reused_from=st.text(max_size=8),
+    rerun=st.lists(st.integers(0, 300), max_size=3).map(tuple),
     fault=st.none(),
     **COMMON,
 )
