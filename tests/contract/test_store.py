@@ -16,13 +16,13 @@ import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Workflow
 
-from processing_service.engine.records import Kind, Record, SessionState
+from processing_service.engine.records import Kind, Output, Record, SessionState, Spent
 from processing_service.engine.state import State
-from processing_service.engine.store.base import RequestNote, SessionFilter, SessionStart
+from processing_service.engine.store.base import NEVER, Published, RequestNote, Reusable, SessionFilter, SessionStart
 from processing_service.engine.store.sqlite import SqliteStore, StoreSettings
 from processing_service.engine.store.sqlite.faults import FILE_NAME
-from processing_service.engine.store.sqlite.requests import KEPT_US
-from processing_service.wire.errors import Code, CoordinatorError
+from processing_service.wire.errors import Code, CoordinatorError, Fenced
+from processing_service.wire.telemetry.hooks import CommitEnded
 
 
 def start(session_id: str = "s-1", **changes: object) -> SessionStart:
@@ -102,6 +102,53 @@ async def test_many_that_begin_and_end_at_once_are_all_stored(store: SqliteStore
     assert {(row.state, row.last_sequence, row.result) for row in rows} == {(SessionState.SUCCEEDED, 2, b"out")}
     assert len(rows) == await store.sessions.count(SessionFilter(tenant="t", states=(SessionState.SUCCEEDED,))) == 50
     assert len(await store.sessions.records("s-49", "t", 0, 10)) == 2
+
+
+async def test_a_start_that_nobody_waits_for_is_one_row_with_its_end(tmp_path: Path) -> None:
+    """It is held back, unless the session ends or somebody waits for what came of it; nothing is lost at the end."""
+    commits: list[CommitEnded] = []
+    store = SqliteStore(StoreSettings(tmp_path), commits.append)
+    store.sessions.held_s = 3600.0
+    numbers = [store.sessions.open_behind(start(name), (), unexpected) for name in ("s-1", "s-2", "s-3", "s-4")]
+    store.sessions.commit(numbers[0], *turn("s-1", Kind.SESSION_STARTED))
+    store.sessions.commit(numbers[1], *turn("s-2", Kind.SESSION_STARTED))
+    await asyncio.sleep(0)
+    await end(store, numbers[1], "s-2", first=2)
+    await store.sessions.commit(numbers[2], *turn("s-3", Kind.SESSION_STARTED), wait=True)  # type: ignore[misc]
+    assert [(commit.sessions, commit.rows) for commit in commits] == [(1, 2), (1, 2)]
+
+    store = await reopened(store, tmp_path)
+    rows = await store.sessions.page(SessionFilter(tenant="t"), 0, 10)
+    states = SessionState.PENDING, SessionState.RUNNING, SessionState.SUCCEEDED, SessionState.RUNNING
+    assert tuple(row.state for row in rows) == states
+    await store.close()
+
+
+async def test_a_child_is_never_there_without_its_parent(store: SqliteStore) -> None:
+    """Else nobody would remove it, if the process died in between and the parent never began again."""
+    store.sessions.held_s = 3600.0
+    for name in ("s-1", "s-2"):
+        store.sessions.open_behind(start(name), (), unexpected)
+    await store.sessions.open(start("s-3", parent_session_id="s-2")).durable
+
+    assert [row.start.session_id for row in await store.sessions.page(SessionFilter(tenant="t"), 0, 10)] == [
+        "s-3",
+        "s-2",
+    ]
+
+
+async def test_a_start_that_nobody_waits_for_is_written_by_itself(store: SqliteStore) -> None:
+    """After a moment, with all that came of it."""
+    number = store.sessions.open_behind(start(), (), unexpected)
+    store.sessions.commit(number, *turn("s-1", Kind.SESSION_STARTED))
+    while not await store.sessions.count(SessionFilter(tenant="t", states=(SessionState.RUNNING,))):
+        pass
+    assert len(await store.sessions.records("s-1", "t", 0, 10)) == 1
+
+
+def unexpected(error: CoordinatorError) -> None:
+    """Nothing is refused here."""
+    raise error
 
 
 async def test_what_came_of_a_refused_start_is_refused_too(store: SqliteStore) -> None:
@@ -209,6 +256,23 @@ async def test_a_stale_writer_is_refused_alone(store: SqliteStore) -> None:
     assert await store.sessions.records("s-1", "t", 0, 9) == []
 
 
+@pytest.mark.parametrize("first", [1, 2])
+async def test_a_fork_as_long_as_what_is_stored_is_refused_alone(store: SqliteStore, first: int) -> None:
+    """Its last number is that of the row, and still it does not follow on it."""
+    number, other = await begin(store, "s-1"), await begin(store, "s-2")
+    told = turn("s-1", Kind.SESSION_STARTED, Kind.STEP_STARTED)
+    await store.sessions.commit(number, *told, wait=True)  # type: ignore[misc]
+    state, records = turn("s-1", *([Kind.STEP_FAILED] * (3 - first)), first=first)
+    forked = store.sessions.commit(number, state, records, wait=True)
+    fine = store.sessions.commit(other, *turn("s-2", Kind.SESSION_STARTED), wait=True)
+
+    with pytest.raises(CoordinatorError) as caught:
+        await forked  # type: ignore[misc]
+    assert caught.value.reason == ErrorReason.ERROR_REASON_SESSION_FENCED
+    await fine  # type: ignore[misc]
+    assert await store.sessions.records("s-1", "t", 0, 9) == told[1]
+
+
 async def test_an_old_owner_cannot_write(tmp_path: Path, store: SqliteStore) -> None:
     """Once another coordinator has raised the epoch, every transaction of the first fails."""
     with sqlite3.connect(tmp_path / FILE_NAME) as other:
@@ -257,6 +321,25 @@ async def test_a_full_disk_refuses_starts_and_loses_nothing(store: SqliteStore) 
     assert [record.sequence for record in await store.sessions.records("s-1", "t", 0, 9)] == [1]
 
 
+async def test_trouble_of_the_store_is_logged_when_it_begins_and_ends(
+    store: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once each, however often is tried meanwhile: what runs waits without a word, and somebody has to make room."""
+    store._database.writer.execute("PRAGMA max_page_count = 1")
+    for name in ("s-1", "s-2"):
+        with pytest.raises(CoordinatorError):
+            await store.sessions.open(start(name, request=b"x" * 100_000)).durable
+    store._database.writer.execute("PRAGMA max_page_count = 1000000")
+    while store.error is not None:  # noqa: ASYNC110  # nobody is told
+        await asyncio.sleep(0)
+
+    told = [record.getMessage() for record in caplog.records if record.name.endswith("sqlite.writer")]
+    assert told == [
+        "the store takes nothing: the disk of the store is full; nothing was written; free space and try again",
+        "the store takes what is written again",
+    ]
+
+
 async def test_a_store_that_fails_can_be_closed(tmp_path: Path) -> None:
     """Nobody waits for room that may never come; what could not be written is left to the next start."""
     store = SqliteStore(StoreSettings(tmp_path))
@@ -289,6 +372,18 @@ async def test_a_folder_that_has_gone_takes_nothing_until_it_is_back(store: Sqli
     elsewhere.rename(where)
     await pending  # type: ignore[misc]
     assert store.error is None
+
+
+async def test_what_is_read_in_a_folder_that_has_gone_is_out_of_reach(store: SqliteStore, tmp_path: Path) -> None:
+    """SQLite itself cannot open it for one more reader, as if it were not allowed to."""
+    where, elsewhere = tmp_path, tmp_path.with_name(f"{tmp_path.name}-moved")
+    where.rename(elsewhere)  # a test may block
+    with pytest.raises(CoordinatorError) as caught:
+        await store.sessions.read("s-1", "t")
+    elsewhere.rename(where)
+
+    assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_UNAVAILABLE
+    assert "not where they were" in caught.value.message
 
 
 async def test_unfinished_sessions_are_found_and_charged(store: SqliteStore) -> None:
@@ -361,8 +456,36 @@ def note(request_id: str = "r", digest: bytes = b"1" * 32, now_us: int = 1) -> R
     return RequestNote("t", "Put", request_id, digest, "wf", now_us)
 
 
+async def test_a_service_is_stored_with_its_workflow_and_outlives_it(store: SqliteStore) -> None:
+    """What is put without one is told, and a deletion only ends that it is served."""
+    workflow, service = Workflow(workflow_id="read-text"), Published(b"files", is_live=True)
+    await store.workflows.put("t", workflow, b"1" * 32, 1)
+    without = await store.workflows.unpublished()
+    await store.workflows.put("t", workflow, b"1" * 32, 2, service=service)
+    await store.workflows.put("t", workflow, b"2" * 32, 3)
+    served = await store.workflows.services()
+    kept = [await store.workflows.published(tenant, "read-text") for tenant in ("t", "u")]
+    await store.workflows.delete("t", "read-text")
+
+    assert [(tenant, found.workflow_id) for tenant, found in without] == [("t", "read-text")]
+    assert await store.workflows.unpublished() == []
+    assert (served, kept) == ([("t", "read-text", b"files")], [service, NEVER])
+    assert await store.workflows.services() == []
+    assert await store.workflows.published("t", "read-text") == Published(b"files", is_live=False)
+
+
+async def test_a_put_that_is_refused_leaves_the_service_as_it_was(store: SqliteStore) -> None:
+    """Both are written in one transaction."""
+    first, second = Published(b"1", is_live=True), Published(b"2", is_live=True)
+    await store.workflows.put("t", Workflow(workflow_id="read-text"), b"1" * 32, 1, service=first)
+    with pytest.raises(CoordinatorError, match="but for hyphens"):
+        await store.workflows.put("t", Workflow(workflow_id="readtext"), b"3" * 32, 4, service=second)
+
+    assert await store.workflows.services() == [("t", "read-text", b"1")]
+
+
 async def test_a_request_that_was_carried_out_is_known(store: SqliteStore) -> None:
-    """By tenant and method, for a day; other content is refused, and then nothing is done."""
+    """By tenant and method; other content is refused, and then nothing is done."""
     workflow, other = Workflow(workflow_id="read-text"), Workflow(workflow_id="other")
     await store.workflows.put("t", workflow, b"1" * 32, 1, note())
 
@@ -377,8 +500,65 @@ async def test_a_request_that_was_carried_out_is_known(store: SqliteStore) -> No
             await again
         assert caught.value.reason == ErrorReason.ERROR_REASON_REQUEST_ID_REUSED
     assert await store.workflows.ids("t") == ["read-text"]
-    await store.workflows.delete("t", "read-text", note("s", now_us=2 + KEPT_US))
+
+
+DAY_US = 24 * 3600 * 1_000_000
+
+
+async def test_a_request_is_known_for_its_time(store: SqliteStore, tmp_path: Path) -> None:
+    """A day, or as long as the settings say."""
+    await store.requests.note(note(now_us=1))
+    assert await store.forget_requests(DAY_US) == 0
+    assert await store.requests.find("t", "Put", "r", b"1" * 32) == "wf"
+    assert await store.forget_requests(DAY_US + 2) == 1
     assert await store.requests.find("t", "Put", "r", b"1" * 32) is None
+
+    other = SqliteStore(StoreSettings(tmp_path / "other", request_retention=60.0))
+    await other.requests.note(note(now_us=1))
+    assert (await other.forget_requests(60_000_000), await other.forget_requests(60_000_002)) == (0, 1)
+    await other.close()
+
+
+async def test_a_request_is_known_as_long_as_what_it_made(store: SqliteStore) -> None:
+    """Of a put as long as its workflow is what it put; another put's, and a removed workflow's, only for their time."""
+
+    def put(request_id: str, workflow_id: str, now_us: int) -> RequestNote:
+        return RequestNote("t", "PutProcessingWorkflow", request_id, b"1" * 32, workflow_id, now_us)
+
+    async def known(request_id: str) -> bool:
+        return await store.requests.find("t", "PutProcessingWorkflow", request_id, b"1" * 32) is not None
+
+    for number, (request_id, name) in enumerate((("r-1", "read-text"), ("r-2", "read-text"), ("r-3", "other"))):
+        workflow = Workflow(workflow_id=name)
+        await store.workflows.put("t", workflow, b"1" * 32, number, put(request_id, name, number))
+    await store.workflows.delete("t", "other")
+    assert await store.forget_requests(2 * DAY_US) == 2
+    assert [await known(request_id) for request_id in ("r-1", "r-2", "r-3")] == [False, True, False]
+
+
+async def test_a_request_id_outlives_the_session_that_it_began(store: SqliteStore, tmp_path: Path) -> None:
+    """Removed, it is not begun again by the same request, also after a restart, until the time of the id is over."""
+    await end(store, await begin(store, request_id="r", request_digest=b"1" * 32))
+    await store.delete_session("s-1", "t")
+    store = await reopened(store, tmp_path)
+    await begin(store, session_id="s-1")  # the name is free again, which is no answer to the request
+
+    async def again(session_id: str, digest: bytes) -> None:
+        await store.sessions.open(start(session_id, request_id="r", request_digest=digest)).durable
+
+    for asked in (again("s-2", b"1" * 32), store.sessions.first("r", b"1" * 32, "t")):
+        with pytest.raises(CoordinatorError, match="removed since") as caught:
+            await asked
+        assert caught.value.reason == ErrorReason.ERROR_REASON_SESSION_NOT_FOUND
+    for asked in (again("s-2", b"2" * 32), store.sessions.first("r", b"2" * 32, "t")):
+        with pytest.raises(CoordinatorError) as caught:
+            await asked
+        assert caught.value.reason == ErrorReason.ERROR_REASON_REQUEST_ID_REUSED
+    await begin(store, session_id="s-3", request_id="another", request_digest=b"1" * 32)
+    await store.forget_requests(2 * DAY_US)
+    await again("s-4", b"1" * 32)
+    assert (await store.sessions.read("s-4", "t")).start.request_id == "r"
+    await store.close()
 
 
 async def test_a_request_and_what_it_does_are_one_transaction(store: SqliteStore) -> None:
@@ -659,3 +839,63 @@ async def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
         SqliteStore(StoreSettings(tmp_path / "store"))
     assert caught.value.reason == ErrorReason.ERROR_REASON_STORE_READ_ONLY
     assert str(tmp_path) not in caught.value.message
+
+
+def result(identity: bytes = b"i" * 32, key: str = "s-1/a#1", **facts: object) -> Reusable:
+    return Reusable("t", identity, key, Output("a.B", b"data"))._replace(**facts)
+
+
+async def leave(store: SqliteStore, number: int, session_id: str, *results: Reusable) -> None:
+    """Ends a session that leaves those results."""
+    ended = turn(session_id, Kind.SESSION_ENDED, state=SessionState.SUCCEEDED)
+    await store.sessions.commit(number, *ended, wait=True, reusable=results)  # type: ignore[misc]
+
+
+async def test_a_result_is_found_by_what_it_was_computed_from(tmp_path: Path) -> None:
+    """Inline or by reference, by its own tenant alone, also after a restart."""
+    store = SqliteStore(StoreSettings(tmp_path))
+    small, large = result(), result(b"l" * 32, "s-1/b[2]#3", output=Output("a.B", b"", b"d" * 32, 5000, Spent(1, 2, 3)))
+    await leave(store, await begin(store), "s-1", small, large)
+
+    store = await reopened(store, tmp_path)
+    assert await store.reuse.find("t", small.identity) == small
+    assert await store.reuse.find("t", large.identity) == large
+    assert await store.reuse.find("other", small.identity) is None
+    assert await store.reuse.find("t", b"n" * 32) is None
+    await store.close()
+
+
+async def test_a_result_goes_with_the_last_session_that_has_it(store: SqliteStore) -> None:
+    """It moves on to whoever took it; when that one is removed, it is gone."""
+    for session_id in ("s-1", "s-2"):
+        await leave(store, await begin(store, session_id), session_id, result())
+    assert await store.delete_session("s-1", "t")
+    assert await store.reuse.find("t", result().identity) == result()
+    assert await store.delete_session("s-2", "t")
+    assert await store.reuse.find("t", result().identity) is None
+
+
+async def test_a_refused_session_leaves_no_result(store: SqliteStore) -> None:
+    """As it leaves no history: it came too late."""
+    number = await begin(store)
+    await end(store, number)
+    late = store.sessions.commit(number, *turn("s-1", Kind.STEP_SUCCEEDED, first=9), wait=True, reusable=[result()])
+    with pytest.raises(Fenced):
+        await late  # type: ignore[misc]
+    assert await store.reuse.find("t", result().identity) is None
+
+
+async def test_results_of_a_transaction_that_failed_are_written_with_the_next(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    """A store in trouble loses none of what runs."""
+    number = await begin(store)
+    where, elsewhere = tmp_path, tmp_path.with_name(f"{tmp_path.name}-away")
+    where.rename(elsewhere)  # a test may block
+    state, records = turn("s-1", Kind.STEP_SUCCEEDED)
+    pending = store.sessions.commit(number, state, records, wait=True, reusable=[result()])
+    with pytest.raises(CoordinatorError):
+        await store.sessions.open(start("s-2")).durable
+    elsewhere.rename(where)
+    await pending  # type: ignore[misc]
+    assert await store.reuse.find("t", result().identity) == result()

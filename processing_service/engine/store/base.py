@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from coordinator.payload.v1.payload_pb2 import Artifact
 from coordinator.processing.v1.processing_pb2 import Workflow
 
-from processing_service.engine.records import Record, SessionState
+from processing_service.engine.records import Output, Record, SessionState
 from processing_service.engine.state import State
+from processing_service.wire.errors import CoordinatorError
 
 
 class SessionStart(NamedTuple):
@@ -43,6 +44,10 @@ class SessionStart(NamedTuple):
     traceparent: str = ""
     model_pin: str = ""
     """Version and digest of its model, `version@digest`."""
+    batch_number: int = 0
+    """The store's own number of its batch; 0 = it has none."""
+    cell: int = -1
+    """Which cell of its batch it is."""
 
 
 class Opened(NamedTuple):
@@ -63,6 +68,14 @@ class Opening(NamedTuple):
     durable: Future[Opened]
 
 
+class CellKey(NamedTuple):
+    """A cell of a batch."""
+
+    batch_number: int
+    """The store's own number of the batch."""
+    cell: int
+
+
 class SessionRow(NamedTuple):
     """A session as lists show it."""
 
@@ -74,7 +87,9 @@ class SessionRow(NamedTuple):
     started_us: int
     ended_us: int
     deadline_us: int
+    """When its budget ends; 0 while it is paused."""
     budget_us: int
+    """Its budget; what is left of it while it is paused."""
     last_sequence: int
     in_flight: int
     recoveries: int
@@ -110,13 +125,25 @@ class RequestNote(NamedTuple):
     now_us: int
 
 
+class Reusable(NamedTuple):
+    """A result that other sessions may take."""
+
+    tenant: str
+    identity: bytes
+    """SHA-256 of the computation: operation, request, model; 32 bytes."""
+    step_key: str
+    """The call that made it."""
+    output: Output
+
+
 class SessionStore(Protocol):
     """Sessions and their histories. What is awaited is durable."""
 
     def open(self, start: SessionStart, holds: Sequence[bytes] = ()) -> Opening:
         """Enqueues a session and its request_id, for one transaction.
 
-        Its future raises CoordinatorError: SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_FULL, STORE_UNAVAILABLE.
+        Its future raises CoordinatorError: SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, SESSION_NOT_FOUND if the session
+        that the request_id began was removed, STORE_FULL, STORE_UNAVAILABLE.
 
         Args:
             holds: digests of artifacts that the session needs.
@@ -132,6 +159,9 @@ class SessionStore(Protocol):
         holds: Sequence[bytes] = (),
         wait: bool = False,
         note: RequestNote | None = None,
+        cell: CellKey | None = None,
+        told: Callable[[CoordinatorError | None], None] | None = None,
+        reusable: Sequence[Reusable] = (),
     ) -> Future[None] | None:
         """Enqueues records at once and in order. With `wait`, a future that is done when they are durable.
 
@@ -140,6 +170,18 @@ class SessionStore(Protocol):
         Args:
             holds: digests of artifacts that the records or the result name.
             note: the request that they come from.
+            cell: of a batch, whose history hears of the end.
+            told: called once they are durable, or with why they are not; cheaper than a future.
+            reusable: those of their results that others may take, as long as the session is there.
+        """
+
+    def open_behind(
+        self, start: SessionStart, holds: Sequence[bytes], refused: Callable[[CoordinatorError], None]
+    ) -> int:
+        """As `open`, for a start that nobody waits for; the store's own number of the session.
+
+        Args:
+            refused: called with what the future would raise.
         """
 
     async def read(self, session_id: str, tenant: str) -> SessionRow:
@@ -151,7 +193,7 @@ class SessionStore(Protocol):
     async def first(self, request_id: str, digest: bytes, tenant: str) -> str:
         """session_id of the session that this request_id began, empty if none.
 
-        Raises CoordinatorError REQUEST_ID_REUSED if its request had another digest.
+        Raises CoordinatorError REQUEST_ID_REUSED if its request had another digest, SESSION_NOT_FOUND if it is removed.
         """
 
     async def page(self, which: SessionFilter, before: int, limit: int) -> Sequence[SessionRow]:
@@ -177,7 +219,7 @@ class SessionStore(Protocol):
 
 
 class SessionRemover(Protocol):
-    """Removes sessions and all that belongs to them."""
+    """Removes sessions and all that belongs to them but their request_id, which is known for its time."""
 
     async def delete_session(self, session_id: str, tenant: str, note: RequestNote | None = None) -> bool:
         """Removes a session and its history; False if it is not there, and then nothing is noted.
@@ -187,17 +229,46 @@ class SessionRemover(Protocol):
         """
 
 
+class Published(NamedTuple):
+    """The service that a workflow has of its own, as it is stored."""
+
+    files: bytes
+    """A serialised FileDescriptorSet: the service's file, behind those it needs that are not of the contract. Of a
+    service that is not served any more it keeps the numbers."""
+    is_live: bool
+    """Whether it is served."""
+
+
+NEVER: Final = Published(b"", is_live=False)
+"""Of a workflow that never had a service."""
+
+
 class WorkflowStore(Protocol):
     """Workflow definitions."""
 
     async def put(
-        self, tenant: str, workflow: Workflow, digest: bytes, now_us: int, note: RequestNote | None = None
+        self,
+        tenant: str,
+        workflow: Workflow,
+        digest: bytes,
+        now_us: int,
+        note: RequestNote | None = None,
+        service: Published | None = None,
     ) -> tuple[Workflow, bool]:
-        """Stores a definition; what is stored then, and whether its meaning changed.
+        """Stores a definition, and its service unless it is None; what is stored then, and whether its meaning changed.
 
         Raises:
             CoordinatorError: FIELD_INVALID, REQUEST_ID_REUSED, and nothing is stored.
         """
+
+    async def published(self, tenant: str, workflow_id: str) -> Published:
+        """The service of a workflow; also that of one that is gone."""
+
+    async def services(self) -> Sequence[tuple[str, str, bytes]]:
+        """The services that are served: tenant, workflow_id, files."""
+
+    async def unpublished(self) -> Sequence[tuple[str, Workflow]]:
+        """Tenant and definition of workflows of which nobody has made a service, or tried to."""
 
     async def get(self, tenant: str, workflow_id: str) -> Workflow | None:
         """The definition."""
@@ -212,11 +283,14 @@ class WorkflowStore(Protocol):
         """How many there are."""
 
     async def delete(self, tenant: str, workflow_id: str, note: RequestNote | None = None) -> bool:
-        """Removes a definition; False if it is not there. Notes and raises as SessionRemover.delete_session."""
+        """Removes a definition, and its service is served no more; False if it is not there.
+
+        Notes and raises as SessionRemover.delete_session.
+        """
 
 
 class RequestLog(Protocol):
-    """request_id of mutating calls, by tenant and method, kept for 24 h; what changes something notes its own."""
+    """request_id of mutating calls, by tenant and method; what changes something notes its own."""
 
     async def note(self, note: RequestNote) -> None:
         """Notes a request on its own."""
@@ -227,6 +301,16 @@ class RequestLog(Protocol):
         Raises:
             CoordinatorError: REQUEST_ID_REUSED with both digests.
         """
+
+    async def forget(self, before_us: int) -> int:
+        """Forgets what came before that time, unless what it made is there; how many."""
+
+
+class ReuseStore(Protocol):
+    """Results by what they were computed from."""
+
+    async def find(self, tenant: str, identity: bytes) -> Reusable | None:
+        """The result of that computation; None if no session of the tenant has it."""
 
 
 class ArtifactStore(Protocol):

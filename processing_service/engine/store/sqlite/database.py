@@ -11,7 +11,7 @@ from typing import Final
 from coordinator.error.v1.error_pb2 import ErrorReason
 
 from processing_service.engine.store.disk import gone, lack_of_room
-from processing_service.engine.store.sqlite.faults import FILE_NAME, foreign, translate_write
+from processing_service.engine.store.sqlite.faults import FILE_NAME, foreign, translate
 from processing_service.engine.store.sqlite.lock import Lock
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.wire.errors import Code, CoordinatorError
@@ -42,7 +42,7 @@ class Database:
             self.epoch = self._take_over()
         except sqlite3.Error as error:
             self.close()
-            raise translate_write(error, folder) from error
+            raise translate(error, folder) from error
         except CoordinatorError:
             self.close()
             raise
@@ -75,13 +75,17 @@ class Database:
             return None
         return gone()
 
+    def translate(self, error: sqlite3.Error) -> CoordinatorError:
+        """What SQLite says, in our words; a file that has gone it calls one it may not open."""
+        return self.lost() or translate(error, self.folder)
+
     def lack_of_room(self) -> CoordinatorError | None:
         """Why a megabyte more would not be taken; None if it would. In the writer's thread, between transactions."""
         try:
             self.writer.execute("BEGIN IMMEDIATE")
             self.writer.execute(SQL["take_room"])
         except sqlite3.Error as error:
-            return translate_write(error, self.folder)
+            return self.translate(error)
         finally:
             if self.writer.in_transaction:
                 self.writer.execute("ROLLBACK")

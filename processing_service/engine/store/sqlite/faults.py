@@ -14,8 +14,11 @@ from processing_service.wire.errors import Code, CoordinatorError, Unavailable
 FILE_NAME: Final = "coordinator.sqlite"
 
 
-def translate(error: sqlite3.Error) -> CoordinatorError:
-    """STORE_FULL, STORE_READ_ONLY, STORE_DAMAGED; STORE_UNAVAILABLE for what may pass."""
+def translate(error: sqlite3.Error, folder: Path) -> CoordinatorError:
+    """STORE_FULL, STORE_READ_ONLY, STORE_DAMAGED; STORE_UNAVAILABLE for what may pass.
+
+    SQLite has several names for a disk that is full, so the folder is looked at.
+    """
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
     if name.startswith("SQLITE_FULL"):
         return full()
@@ -32,15 +35,11 @@ def translate(error: sqlite3.Error) -> CoordinatorError:
             "is damaged; stop the server and bring back a copy of the store, or move it away to begin with an empty one"
         )
         return _damaged(Code.DATA_LOSS, text)
+    if name.startswith("SQLITE_IOERR") and (lack := lack_of_room(folder)) is not None:
+        return lack
     return Unavailable(
         ErrorReason.ERROR_REASON_STORE_UNAVAILABLE, f"the store does not answer ({name})", retry_delay=1.0
     )
-
-
-def translate_write(error: sqlite3.Error, folder: Path) -> CoordinatorError:
-    """As `translate`: SQLite has several names for a disk that is full, so it is looked at."""
-    name = getattr(error, "sqlite_errorname", "") or ""
-    return (name.startswith("SQLITE_IOERR") and lack_of_room(folder)) or translate(error)
 
 
 def foreign(what: str) -> CoordinatorError:

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from processing_service.engine.store.sqlite.database import Database
-from processing_service.engine.store.sqlite.faults import translate
 
 T = TypeVar("T")
 _THREADS: Final = 2
@@ -37,7 +36,7 @@ class Readers:
         try:
             return read(self._connection())
         except sqlite3.Error as error:
-            raise translate(error) from error
+            raise self._database.translate(error) from error
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)

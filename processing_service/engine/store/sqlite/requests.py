@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
-
-from coordinator.error.v1.error_pb2 import ErrorReason
 
 from processing_service.engine.store.base import RequestNote
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
 from processing_service.engine.store.sqlite.writer import Writer
-from processing_service.wire.errors import Code, CoordinatorError
-
-KEPT_US: Final = 24 * 3600 * 1_000_000
-"""How long a request_id is known, in microseconds."""
+from processing_service.wire.request_ids import request_id_reused
 
 
 class SqliteRequests:
@@ -42,6 +36,10 @@ class SqliteRequests:
             raise request_id_reused(request_id, first, digest)
         return str(subject)
 
+    async def forget(self, before_us: int) -> int:
+        """Forgets what came before that time, unless what it made is there; how many."""
+        return await self._writer.run(lambda c: c.execute(SQL["delete_old_requests"], (before_us,)).rowcount)
+
 
 def write_note(connection: sqlite3.Connection, note: RequestNote | None) -> None:
     """Notes a request in the transaction that carries it out. Of two with one id the first is carried out.
@@ -51,20 +49,8 @@ def write_note(connection: sqlite3.Connection, note: RequestNote | None) -> None
     """
     if note is None:
         return
-    connection.execute(SQL["delete_old_requests"], (note.now_us - KEPT_US,))
     first = connection.execute(SQL["read_request"], (note.tenant, note.method, note.request_id)).fetchone()
     if first is None:
         connection.execute(SQL["insert_request"], note)
     elif first[0] != note.digest:
         raise request_id_reused(note.request_id, first[0], note.digest)
-
-
-def request_id_reused(request_id: str, first: bytes, now: bytes) -> CoordinatorError:
-    """ALREADY_EXISTS for a request_id that came with other content before; both digests are SHA-256."""
-    return CoordinatorError(
-        Code.ALREADY_EXISTS,
-        ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
-        f"request_id {request_id!r} was used with other content (then {first.hex()[:12]}, now {now.hex()[:12]}); "
-        "use a new one for a new request",
-        metadata={"request_id": request_id, "first_digest": first.hex(), "digest": now.hex()},
-    )

@@ -39,6 +39,8 @@ def new_row(number: int, start: SessionStart, stands: tuple[Any, ...] | None) ->
         start.traceparent,
         start.model_pin,
         *(stands or pending),
+        start.batch_number,
+        start.cell,
     )
 
 
@@ -50,7 +52,7 @@ def stands(state: State, result: bytes) -> tuple[Any, ...]:
         state.started_us,
         state.ended_us,
         0 if state.paused_us else state.deadline_us,
-        state.budget_us,
+        state.left_us if state.paused_us else state.budget_us,
         state.sequence,
         state.in_flight,
         state.recoveries,
@@ -82,6 +84,8 @@ def read_row(row: tuple[Any, ...]) -> SessionRow:
         depth=row[18],
         traceparent=row[19],
         model_pin=row[20],
+        batch_number=row[31],
+        cell=row[32],
     )
     return SessionRow(row[0], start, SessionState(row[21]), *row[22:31])
 
@@ -93,7 +97,7 @@ def where(which: SessionFilter, before: int) -> tuple[str, tuple[Any, ...]]:
         parts.append(("n < ?", (before,)))
     for column in ("workflow_id", "model_id", "batch_id", "parent_session_id"):
         if value := getattr(which, column):
-            parts.append((f"{column} = ?", (value,)))
+            parts.append((f"{column} = ? AND {column} <> ''", (value,)))  # the partial indices want to see that
     if which.states:
         parts.append((f"state IN ({', '.join('?' * len(which.states))})", which.states))
     for label, value in which.labels:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Workflow
 
-from processing_service.engine.store.base import RequestNote
+from processing_service.engine.store.base import NEVER, Published, RequestNote
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.engine.store.sqlite.readers import Readers
 from processing_service.engine.store.sqlite.requests import write_note
@@ -23,15 +23,37 @@ class SqliteWorkflows:
         self._readers, self._writer = readers, writer
 
     async def put(
-        self, tenant: str, workflow: Workflow, digest: bytes, now_us: int, note: RequestNote | None = None
+        self,
+        tenant: str,
+        workflow: Workflow,
+        digest: bytes,
+        now_us: int,
+        note: RequestNote | None = None,
+        service: Published | None = None,
     ) -> tuple[Workflow, bool]:
         """See WorkflowStore.put."""
 
         def write(connection: sqlite3.Connection) -> tuple[Workflow, bool]:
             write_note(connection, note)
+            if service is not None:
+                connection.execute(SQL["put_interface"], (tenant, workflow.workflow_id, *service))
             return _put(connection, tenant, workflow, digest, now_us)
 
         return await self._writer.run(write)
+
+    async def published(self, tenant: str, workflow_id: str) -> Published:
+        """See WorkflowStore.published."""
+        row = await self._readers.run(lambda c: c.execute(SQL["read_interface"], (tenant, workflow_id)).fetchone())
+        return Published(row[0], bool(row[1])) if row else NEVER
+
+    async def services(self) -> Sequence[tuple[str, str, bytes]]:
+        """See WorkflowStore.services."""
+        return await self._readers.run(lambda c: c.execute(SQL["list_interfaces"]).fetchall())
+
+    async def unpublished(self) -> Sequence[tuple[str, Workflow]]:
+        """See WorkflowStore.unpublished."""
+        rows = await self._readers.run(lambda c: c.execute(SQL["list_workflows_without_interface"]).fetchall())
+        return [(tenant, Workflow.FromString(row)) for tenant, row in rows]
 
     async def get(self, tenant: str, workflow_id: str) -> Workflow | None:
         """See WorkflowStore.get."""
@@ -70,6 +92,7 @@ class SqliteWorkflows:
             removed = connection.execute(SQL["delete_workflow"], (tenant, workflow_id)).rowcount > 0
             if removed:
                 write_note(connection, note)
+                connection.execute(SQL["end_interface"], (tenant, workflow_id))
             return removed
 
         return await self._writer.run(write)

@@ -7,6 +7,7 @@ figures behind this shape.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 import time
@@ -15,10 +16,11 @@ from queue import SimpleQueue
 from typing import Final, Protocol, TypeVar
 
 from processing_service.engine.store.sqlite.database import Database
-from processing_service.engine.store.sqlite.faults import translate_write
 from processing_service.engine.store.sqlite.queries import SQL
 from processing_service.wire.errors import CoordinatorError, Fenced
 from processing_service.wire.telemetry.hooks import CommitEnded
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -99,8 +101,17 @@ class Writer:
 
     def fail(self, error: CoordinatorError) -> None:
         """Tells of a write beside the database that failed."""
-        self.error, self._looking = error, True
+        self._note(error)
+        self._looking = True
         self._look_later()
+
+    def _note(self, error: CoordinatorError | None) -> None:
+        """Keeps why the store takes nothing, and logs when that begins and ends: nobody else may hear of it."""
+        before, self.error = self.error, error
+        if error is not None and before is None:
+            log.error("the store takes nothing: %s", error.message)
+        elif error is None and before is not None:
+            log.warning("the store takes what is written again")
 
     def _look_later(self) -> None:
         if self._next_look is None and not self._closing:
@@ -153,14 +164,14 @@ class Writer:
         try:
             connection.execute("BEGIN IMMEDIATE")
             if connection.execute(SQL["read_epoch"]).fetchone()[0] != self._database.epoch:
-                raise Fenced("*")
+                raise Fenced("")
             for work in group:
                 work.write(connection)
             connection.execute("COMMIT")
         except (sqlite3.Error, CoordinatorError) as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            return translate_write(error, self._database.folder) if isinstance(error, sqlite3.Error) else error
+            return self._database.translate(error) if isinstance(error, sqlite3.Error) else error
         return None
 
     def _trouble(self, group: list[Work], error: CoordinatorError | None) -> CoordinatorError | None:
@@ -174,7 +185,7 @@ class Writer:
     ) -> None:
         self._busy = False
         if trouble is not None or not self._looking:  # else it is older than what made somebody ask for a look
-            self.error = trouble
+            self._note(trouble)
         for work in group:
             work.settle(error)
         if error is None and group:
