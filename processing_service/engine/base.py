@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from processing_service.engine.definitions import Definition
     from processing_service.engine.events import Command
-    from processing_service.engine.live import Live
+    from processing_service.engine.live import Follower, Live
     from processing_service.engine.records import Output, Plan
     from processing_service.engine.state import State, Step
-    from processing_service.engine.store.base import Opened, RequestNote, SessionStart
+    from processing_service.engine.store.base import CellKey, Opened, RequestNote, SessionStart
 
 
 @dataclass(slots=True)
@@ -39,13 +39,31 @@ class SessionContext:
     """That of whoever started it."""
     model_pin: str = ""
     """Version and digest of its model, `version@digest`, as they were when it began; empty if it has none."""
+    batch_id: str = ""
+    """The batch whose cell it is; empty if it is none's."""
+    cell: CellKey | None = None
+    """Which of its cells."""
     cache: dict[object, object] = field(default_factory=dict)
     """The runner's own: parsed results, evaluated items. Gone with the live session."""
+    paused_us: int = 0
+    """Since when its clocks stand still, in microseconds since the Unix epoch; 0 = they run."""
+    halts_us: int = 0
+    """How long they stood still before that, while it is live, in microseconds."""
 
     @property
     def workflow_id(self) -> str:
         """The workflow that it runs."""
         return self.definition.workflow.workflow_id
+
+    def halt(self, paused_us: int, now_us: int) -> None:
+        """Takes over since when its clocks stand still."""
+        if self.paused_us and not paused_us:
+            self.halts_us += now_us - self.paused_us
+        self.paused_us = paused_us
+
+    def halted_us(self, now_us: int) -> int:
+        """How long its clocks have stood still by now, while it is live, in microseconds."""
+        return self.halts_us + (now_us - self.paused_us if self.paused_us else 0)
 
     def operation(self, step: int) -> str:
         """The operation of a step, `domain.rpc_in_snake_case`."""
@@ -91,6 +109,33 @@ class Result(NamedTuple):
 
     output: Output
     times: Times = UNKNOWN_TIMES
+    identity: bytes = b""
+    """SHA-256 of the computation, if others may take its result; 32 bytes."""
+    reused_from: str = ""
+    """Key of the call that made it, if none was made now."""
+
+
+class Wait(Protocol):
+    """Why a call has not left yet."""
+
+    since_us: int
+    """Since when it waits, in microseconds since the Unix epoch."""
+
+    def reason(self) -> int:
+        """WaitReason of the contract; 0 once it does not wait any more."""
+
+    def position(self) -> int:
+        """Its place in the queue of its model, from 1; 0 if it is in none."""
+
+    def text(self) -> str:
+        """For people; empty once it does not wait any more."""
+
+    def recall(self) -> None:
+        """Takes the call back, if it has not left: its `run` raises NotSent."""
+
+
+class NotSent(Exception):
+    """A call was taken back before it left: nobody has seen it."""
 
 
 class Progress(NamedTuple):
@@ -98,19 +143,25 @@ class Progress(NamedTuple):
 
     fraction: float
     message: str = ""
+    wait: Wait | None = None
+    """What the call waits for, if it has not left."""
 
 
 class StepRunner(Protocol):
     """Makes the calls of steps. Cancelled by asyncio cancellation; raises CoordinatorError."""
 
-    async def resolve(self, call: StepCall) -> Resolution:
+    def resolve(self, call: StepCall) -> Coroutine[Any, Any, Resolution]:
         """Evaluates condition and items; nothing leaves the process."""
 
-    async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Result:
-        """Makes the call once and gives its result."""
+    def run(self, call: StepCall, report: Callable[[Progress], None]) -> Coroutine[Any, Any, Result]:
+        """Makes the call once and gives its result. Raises NotSent if it was recalled before it left."""
 
-    async def conclude(self, call: StepCall) -> bytes:
+    def conclude(self, call: StepCall) -> Coroutine[Any, Any, bytes]:
         """Evaluates the outputs of the workflow: a serialised processing.v1.Session with outputs and payloads."""
+
+
+HeardCancel = Callable[[StepCall], Awaitable[bool]]
+"""Whether the domain of a call has heard that it was cancelled; False if it cannot be reached."""
 
 
 class Engine(Protocol):
@@ -123,6 +174,7 @@ class Engine(Protocol):
         plan: Plan,
         holds: Sequence[bytes] = (),
         on_leave: Callable[[Live], None] | None = None,
+        follower: Follower | None = None,
     ) -> tuple[Opened, Live | None]:
         """Begins a session; durable on return. A request_id that was seen before gives the first one, and no live one.
 
@@ -130,6 +182,20 @@ class Engine(Protocol):
 
         Raises:
             CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_*.
+        """
+
+    async def carry_out(
+        self,
+        start: SessionStart,
+        context: SessionContext,
+        plan: Plan,
+        holds: Sequence[bytes],
+        follower: Follower,
+    ) -> None:
+        """Runs a session in the task of its caller, as far as that goes; its start is not waited for.
+
+        Raises:
+            CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS.
         """
 
     def live(self, session_id: str, tenant: str) -> Live | None:
@@ -144,8 +210,21 @@ class Engine(Protocol):
     def post(self, live: Live, command: Command) -> None:
         """Gives a command to a live session, without waiting for anything."""
 
-    async def deliver(self, session_id: str, tenant: str, command: Command, note: RequestNote | None = None) -> State:
+    def cells(self, batch_number: int) -> list[Live]:
+        """The sessions of a batch, those that run in this process."""
+
+    async def deliver(
+        self,
+        session_id: str,
+        tenant: str,
+        command: Command,
+        note: RequestNote | None = None,
+        follower: Follower | None = None,
+    ) -> State:
         """Gives a command to a session, live or ended; its record, and the note with it, is durable on return.
+
+        Args:
+            follower: follows the session from now on.
 
         Raises:
             CoordinatorError: SESSION_NOT_FOUND, SESSION_STATE_ILLEGAL, SERVER_DRAINING.

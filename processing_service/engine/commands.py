@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from processing_service.engine.events import Cancel, Command
+from processing_service.engine.projection import kept
 from processing_service.engine.reasons import Code, Reason
-from processing_service.engine.records import Action, Fault, Kind, SessionState
-from processing_service.engine.turn import Turn, flights
+from processing_service.engine.records import Action, Fault, Kind, Plan, SessionState
+from processing_service.engine.state import State, flights
+from processing_service.engine.turn import Turn
 
 LEGAL: Final[dict[Action, frozenset[SessionState]]] = {
     Action.PAUSE: frozenset({SessionState.PENDING, SessionState.RUNNING}),
@@ -64,9 +66,30 @@ def _retry(turn: Turn, event: Command, facts: dict[str, Any]) -> None:
         SessionState.RUNNING,
         session_attempt=turn.state.attempt + 1,
         delay_us=budget,
+        rerun=rerun_of(turn.plan, turn.state, event.rerun),
         **facts,
     )
     turn.launch()
+
+
+def rerun_of(plan: Plan, state: State, changed: Iterable[int] = ()) -> tuple[int, ...]:
+    """Steps that ended well and that a RETRY runs again all the same, by index, in their order.
+
+    An output that was made from another one does not outlive it: what depends on a step that runs again, does so too.
+
+    Args:
+        changed: those whose outputs do not hold any more by themselves.
+    """
+    waiting = [index for index, step in enumerate(state.steps) if not kept(step)]
+    again = set(waiting)
+    waiting += changed
+    again.update(changed)
+    while waiting:
+        for follower in plan.followers[waiting.pop()]:
+            if follower not in again:
+                again.add(follower)
+                waiting.append(follower)
+    return tuple(index for index, step in enumerate(state.steps) if index in again and kept(step))
 
 
 _BY_ACTION: Final[dict[Action, Callable[[Turn, Command, dict[str, Any]], None]]] = {

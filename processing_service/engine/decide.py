@@ -6,7 +6,7 @@ and which actions to take. An event that is stale, or comes twice, changes nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from processing_service.engine import outage, retry
@@ -25,6 +25,7 @@ from processing_service.engine.events import (
     Started,
     Succeeded,
     Wake,
+    Withdrawn,
 )
 from processing_service.engine.reasons import Code, Reason
 from processing_service.engine.records import (
@@ -37,13 +38,13 @@ from processing_service.engine.records import (
     StepState,
     step_key,
 )
-from processing_service.engine.state import State, Step
-from processing_service.engine.turn import Turn, flights
+from processing_service.engine.state import State, Step, flights
+from processing_service.engine.turn import Turn, due_of
 
 CANCEL_GRACE_US: Final = 2_000_000
 """How long a cancelled call may take to end before its receipt says IGNORED, in microseconds."""
 MAX_RECOVERIES: Final = 5
-"""How often the process may die while a session runs before its running steps fail."""
+"""How often the process may die while a call is out before it fails."""
 
 
 class Decision(NamedTuple):
@@ -65,6 +66,8 @@ def next_due(plan: Plan, state: State) -> int:
     """When the session wants a Wake, in microseconds since the Unix epoch; 0 = never."""
     if state.state is SessionState.CANCELLING:
         return state.cancelled_us + CANCEL_GRACE_US
+    if state.state is SessionState.PAUSING:  # calls that are out keep the deadlines that they left with
+        return min(_dues(state), default=0)
     if state.state not in (SessionState.PENDING, SessionState.RUNNING):
         return 0
     due = state.deadline_us
@@ -76,12 +79,21 @@ def next_due(plan: Plan, state: State) -> int:
     return due
 
 
+def _dues(state: State) -> Iterator[int]:
+    """When the calls that are out have to be done."""
+    for step in state.steps:
+        if step.items is not None:
+            yield from (flight.due_us for flight in step.items.running)
+        elif step.state is StepState.RUNNING:
+            yield step.due_us
+
+
 def _tries(state: State, index: int, item: int) -> int:
     tried = outage.tried(state, index, item)
     return tried.tries - tried.unreached
 
 
-def _is_out(state: State, event: Succeeded | Failed | Ended) -> bool:
+def _is_out(state: State, event: Succeeded | Failed | Ended | Withdrawn) -> bool:
     step = state.steps[event.step]
     if step.items is None:
         out = step.state is StepState.RUNNING and event.item < 0 and event.attempt == step.attempt
@@ -115,7 +127,11 @@ def _succeeded(turn: Turn, event: Succeeded) -> None:
     if turn.state.state is SessionState.CANCELLING:
         _receipt(turn, event, Outcome.COMPLETED_ANYWAY)
         return
-    turn.note_call(Kind.STEP_SUCCEEDED, event.step, event.item, event.attempt, event.output)
+    if event.reused_from:
+        facts: dict[str, Any] = {"output": event.output, "reused_from": event.reused_from}
+        turn.note(Kind.STEP_REUSED, step=event.step, item=event.item, attempt=event.attempt, **facts)
+    else:
+        turn.note_call(Kind.STEP_SUCCEEDED, event.step, event.item, event.attempt, event.output)
     if event.item < 0:
         turn.advance(event.step)
     elif turn.state.state is SessionState.RUNNING or not _unfinished(turn.state.steps[event.step]):
@@ -164,7 +180,20 @@ def _ended(turn: Turn, event: Ended) -> None:
         _receipt(turn, event, event.outcome)
 
 
-def _receipt(turn: Turn, event: Succeeded | Failed | Ended | Cancel, outcome: Outcome) -> None:
+def _withdrawn(turn: Turn, event: Withdrawn) -> None:
+    """The step waits again; the try does not count, as nobody has seen it."""
+    if not _is_out(turn.state, event):
+        return
+    if turn.state.state is SessionState.CANCELLING:
+        _receipt(turn, event, Outcome.ACKNOWLEDGED)
+        return
+    facts: dict[str, Any] = {"step": event.step, "item": event.item, "attempt": event.attempt}
+    text = "taken back before it left, because the session pauses"
+    turn.note(Kind.STEP_RETRY_SCHEDULED, **facts, outcome=Outcome.ACKNOWLEDGED, message=text)
+    turn.settle()
+
+
+def _receipt(turn: Turn, event: Succeeded | Failed | Ended | Withdrawn | Cancel, outcome: Outcome) -> None:
     elapsed = max(0, turn.at - turn.state.cancelled_us)
     facts: dict[str, Any] = {"step": event.step, "item": event.item, "attempt": event.attempt}
     turn.note(Kind.CALL_RECEIPT, **facts, outcome=outcome, elapsed_us=elapsed)
@@ -188,7 +217,7 @@ def _recovered(turn: Turn, event: Recovered) -> None:
     if state.state is SessionState.PENDING:
         _started(turn, Started(event.at))
         return
-    turn.note(Kind.SESSION_RECOVERED)
+    turn.note(Kind.SESSION_RECOVERED, attempt=event.unrecorded)
     if state.state is SessionState.CANCELLING:
         for index, step in enumerate(state.steps):
             for item, attempt in flights(step):
@@ -204,17 +233,23 @@ def _take_up(turn: Turn) -> None:
     if state.state is SessionState.RUNNING and turn.at >= state.deadline_us:
         _time_out(turn)
         return
-    due = turn.at + state.budget_us if state.paused_us else state.deadline_us  # the pause may have outlasted that
-    out = [(index, item, attempt) for index, step in enumerate(state.steps) for item, attempt in flights(step)]
-    for index, item, attempt in out:
-        if state.recoveries <= MAX_RECOVERIES:
-            turn.actions.append(Run(index, item, attempt, due))
-        elif not state.state.terminal and (item, attempt) in flights(state.steps[index]):
-            text = f"the process died {MAX_RECOVERIES} times while the session ran"
-            turn.fail(index, item, attempt, Fault(Code.ABORTED, Reason.WORKER_LOST, text))
+    out = [(index, *call) for index, step in enumerate(state.steps) for call in flights(step)]
+    lost = state.suspects if state.recoveries > MAX_RECOVERIES else ()
+    for call in out:
+        if call in lost and _still_out(turn, *call):
+            text = f"the process died {MAX_RECOVERIES} times while this call was out"
+            turn.fail(*call, Fault(Code.ABORTED, Reason.WORKER_LOST, text))
+    for call in out:
+        if call not in lost and _still_out(turn, *call):
+            turn.actions.append(Run(*call, due_of(state.steps[call[0]], call[1])))
     if turn.state.state is SessionState.RUNNING:
         turn.launch()
     turn.settle()
+
+
+def _still_out(turn: Turn, index: int, item: int, attempt: int) -> bool:
+    """False once what became of another call has ended this one, too."""
+    return not turn.state.state.terminal and (item, attempt) in flights(turn.state.steps[index])
 
 
 def _wake(turn: Turn, event: Wake) -> None:
@@ -226,7 +261,7 @@ def _wake(turn: Turn, event: Wake) -> None:
                     _receipt(turn, Cancel(index, item, attempt), Outcome.IGNORED)
     elif state.state is SessionState.RUNNING and event.at >= state.deadline_us:
         _time_out(turn)
-    elif state.state is SessionState.RUNNING:
+    elif state.state in (SessionState.RUNNING, SessionState.PAUSING):
         _time_out_calls(turn)
         if turn.state.state is SessionState.RUNNING:
             _start_due(turn)
@@ -247,12 +282,11 @@ def _time_out_calls(turn: Turn) -> None:
         if not running and step.state is StepState.RUNNING and step.items is None and step.due_us <= turn.at:
             late = [(-1, step.attempt)]
         for item, attempt in late:
-            if turn.state.state.terminal or (item, attempt) not in flights(turn.state.steps[index]):
-                continue  # the failure of another call has ended it
+            if not _still_out(turn, index, item, attempt):
+                continue
             timeout = turn.plan.steps[index].timeout_us
-            fault = Fault(
-                Code.DEADLINE_EXCEEDED, Reason.STEP_TIMED_OUT, f"no result within its timeout of {timeout / 1e6:g} s"
-            )
+            text = f"its timeout of {timeout / 1e6:g} s" if timeout else "the budget that was left when it began"
+            fault = Fault(Code.DEADLINE_EXCEEDED, Reason.STEP_TIMED_OUT, f"no result within {text}")
             turn.actions.append(Cancel(index, item, attempt))
             _retry_or_fail(turn, Failed(turn.at, index, item, attempt, fault))
 
@@ -272,6 +306,7 @@ _BY_EVENT: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Succeeded: _succeeded,
     Failed: _failed,
     Ended: _ended,
+    Withdrawn: _withdrawn,
     Concluded: _concluded,
     Recovered: _recovered,
     Wake: _wake,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from processing_service.engine.base import Progress, SessionContext
 from processing_service.engine.records import Durability, Plan, SessionState
@@ -35,17 +35,29 @@ class Waiter(NamedTuple):
     future: asyncio.Future[None]
 
 
+class Follower(Protocol):
+    """Somebody who goes on with what becomes of a session, in the very turn of the loop."""
+
+    def moved(self, live: Live) -> None:
+        """Something was recorded of it; that may not be durable yet."""
+
+    def over(self, live: Live) -> None:
+        """Its end is durable, or could not be made so."""
+
+
 class Live:
     """What the engine keeps of a session while it runs."""
 
     __slots__ = (
         "behind",
         "cancelled",
+        "computed",
         "context",
         "due_us",
         "durability",
         "error",
         "final",
+        "follower",
         "key",
         "number",
         "plan",
@@ -74,8 +86,11 @@ class Live:
         """Why its end could not be stored."""
         self.refused: BaseException | None = None
         """Why its start could not be stored, where it did not wait for that."""
+        self.follower: Follower | None = None
         self.tasks: dict[Flight, asyncio.Task[None]] = {}
         self.cancelled: set[Flight] = set()
+        self.computed: dict[Flight, bytes] = {}
+        """Of results that are not written yet and that others may take, or that were taken: their identities."""
         self.waiters: list[Waiter] = []
         self.progress: dict[tuple[int, int], Progress] = {}
         self.watchers: set[Callable[[], None]] = set()
@@ -91,6 +106,8 @@ class Live:
         """Its end is durable, or cannot be made so."""
         self.final, self.error = final, error
         self.wake_waiters()
+        if self.follower is not None:
+            self.follower.over(self)
 
     def wake_waiters(self, now_us: int | None = None) -> None:
         """Wakes those whose time is up; all, if no time is given."""

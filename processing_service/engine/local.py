@@ -8,27 +8,27 @@ is told. docs/design/engine.md has the figures behind this shape.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
 
-from coordinator.error.v1.error_pb2 import ErrorReason
-
-from processing_service.engine.base import SessionContext, StepRunner
+from processing_service.engine.base import HeardCancel, SessionContext, StepRunner
 from processing_service.engine.decide import decide, next_due
 from processing_service.engine.events import Cancel, Command, Event, Started, Wake
+from processing_service.engine.express import Express, Halt, is_straight
 from processing_service.engine.faults import result_of
 from processing_service.engine.ledger import Ledger
-from processing_service.engine.live import End, Live, SessionKey
+from processing_service.engine.live import End, Follower, Live, SessionKey
 from processing_service.engine.observer import Observer
 from processing_service.engine.records import Action, Durability, Kind, Plan, Record, SessionState
 from processing_service.engine.recovery import Recovery, Revive
-from processing_service.engine.refusals import check_legal, not_stored, taken
+from processing_service.engine.refusals import check_legal, draining, not_stored, taken
 from processing_service.engine.state import State, initial
 from processing_service.engine.store.base import ArtifactStore, Opened, RequestNote, SessionStart, SessionStore
 from processing_service.engine.worker import Job, Worker
-from processing_service.wire.errors import CoordinatorError, Unavailable
+from processing_service.wire.errors import CoordinatorError
 
 TICK_S: Final = 0.05
 """How often time-outs, retries and callers that wait are looked at, in seconds."""
@@ -68,6 +68,7 @@ class LocalEngine:
         now_us: microseconds since the Unix epoch.
         observer: tells telemetry what happened.
         on_end: cleans up behind a session.
+        heard_cancel: what receipts of cancelled calls go by; None takes it for granted that a domain hears of it.
     """
 
     limits = EngineLimits()
@@ -81,13 +82,16 @@ class LocalEngine:
         now_us: Callable[[], int],
         observer: Observer,
         on_end: SessionEnd,
+        heard_cancel: HeardCancel | None = None,
     ) -> None:
         self._store = store
         self._now_us, self._observer, self._on_end = now_us, observer, on_end
-        self._worker = Worker(runner, now_us, observer, self.limits.widest_foreach)
+        self._worker = Worker(runner, now_us, observer, self.limits.widest_foreach, heard_cancel)
         self._ledger = Ledger(store, artifacts)
+        self._express = Express(runner, now_us, observer, asyncio.get_running_loop().time)
         self._lives: dict[SessionKey, Live] = {}
         self._opening: dict[SessionKey, asyncio.Future[Opened]] = {}
+        self._taking_up: WeakValueDictionary[SessionKey, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._draining = self._letting_go = False
@@ -110,6 +114,11 @@ class LocalEngine:
         lives = self._lives.values()
         return [live for live in lives if (live.context.tenant, live.context.parent_session_id) == above]
 
+    def cells(self, batch_number: int) -> list[Live]:
+        """The sessions of a batch, those that run in this process."""
+        cells = (live for live in self._lives.values() if live.context.cell is not None)
+        return [live for live in cells if live.context.cell and live.context.cell.batch_number == batch_number]
+
     def __len__(self) -> int:
         """Sessions that run in this process."""
         return len(self._lives)
@@ -121,6 +130,7 @@ class LocalEngine:
         plan: Plan,
         holds: Sequence[bytes] = (),
         on_leave: Callable[[Live], None] | None = None,
+        follower: Follower | None = None,
     ) -> tuple[Opened, Live | None]:
         """Begins a session; durable on return, unless its durability says otherwise.
 
@@ -130,14 +140,16 @@ class LocalEngine:
         Args:
             holds: digests of the artifacts that it needs.
             on_leave: called with the session of such a caller, once it runs.
+            follower: follows the session from its start on.
 
         Raises:
             CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, STORE_*.
         """
         if self._letting_go or (self._draining and not start.parent_session_id):  # a child is part of what runs
-            raise _draining()
+            raise draining()
         state = initial(start.session_id, plan, start.created_us, start.budget_us)
         live = Live(context, plan, state, Durability(start.durability))
+        live.follower = follower
         self._check_free(live)
         opened = Opened(0, start.session_id, False)
         if live.durability is not Durability.NONE:
@@ -155,6 +167,45 @@ class LocalEngine:
         stored = live.durability is not Durability.NONE
         if (other is not None and not (stored and other.number)) or (not stored and live.key in self._opening):
             raise taken(live.state.session_id)
+
+    async def carry_out(
+        self,
+        start: SessionStart,
+        context: SessionContext,
+        plan: Plan,
+        holds: Sequence[bytes],
+        follower: Follower,
+    ) -> None:
+        """Runs a session in the task of its caller, as far as it goes without a command or a timer: mostly to its end.
+
+        Its start is not waited for, so it is for sessions whose calls may be repeated, and which somebody begins again
+        that a crash has lost.
+
+        Raises:
+            CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS.
+        """
+        if self._draining:
+            raise draining()
+        live = Live(
+            context, plan, initial(start.session_id, plan, start.created_us, start.budget_us), Durability.RESULT
+        )
+        self._check_free(live)
+        live.follower = follower
+        live.number = self._store.open_behind(start, holds, partial(setattr, live, "refused"))
+        self._observer.session_started(live)
+        self._lives[live.key] = live
+        if not is_straight(plan):
+            jobs = self.feed(live, Started(self._now_us()))
+            self._spawn_all(live, jobs[1:])
+            await self._work_here(live, jobs[0])
+        elif isinstance(passage := self._express.run(live), Halt):
+            for event in passage.events:
+                self.feed(live, event)
+            passage.report.live = live
+            await self._work_here(live, passage.job, passage.running)
+        else:
+            self._write(live, passage)
+            follower.moved(live)
 
     async def _opened(
         self, live: Live, durable: asyncio.Future[Opened], on_leave: Callable[[Live], None] | None
@@ -201,7 +252,14 @@ class LocalEngine:
         if not self._letting_go:
             self._recovery.retry_stranded()
 
-    async def deliver(self, session_id: str, tenant: str, command: Command, note: RequestNote | None = None) -> State:
+    async def deliver(
+        self,
+        session_id: str,
+        tenant: str,
+        command: Command,
+        note: RequestNote | None = None,
+        follower: Follower | None = None,
+    ) -> State:
         """Gives a command to a session, live or ended; its record is durable on return.
 
         Raises:
@@ -209,10 +267,15 @@ class LocalEngine:
         """
         live = await self._reach(session_id, tenant, command)
         if self._letting_go:
-            raise _draining()
+            raise draining()
         check_legal(session_id, live.state.state, command)
+        live.follower = follower or live.follower
         self._lives[live.key] = live
-        jobs = self.feed(live, command)
+        if command.action is Action.RETRY and live.context.cache:  # of the attempt whose end is not durable yet
+            self._clean(live)
+        jobs = self._obey(live, command._replace(at=self._now_us()))  # it took a while to reach the session
+        if command.action is Action.PAUSE:
+            self._worker.recall(live)
         state, durable = live.state, self._ledger.write(live, (), wait=True, note=note)
         self._spawn_all(live, jobs)
         if durable is not None:
@@ -223,10 +286,10 @@ class LocalEngine:
         """Waits for a command's record; a session that was removed meanwhile has no use for its calls."""
         try:
             await durable
-        except CoordinatorError:
-            if not live.state.state.terminal:
-                now = self._now_us()
-                self.post(live, Command(now, Action.TERMINATE, now))
+        except CoordinatorError as error:
+            live.number, live.refused = 0, error  # what would be written yet could fall to another of its place
+            now = self._now_us()
+            self.post(live, Command(now, Action.TERMINATE, now))
             raise
 
     async def _reach(self, session_id: str, tenant: str, command: Command) -> Live:
@@ -241,20 +304,29 @@ class LocalEngine:
             raise not_stored(session_id)
         if live is not None and not live.over:
             return live
-        row, records = await self._store.load(session_id, tenant)
-        check_legal(session_id, row.state, command)
-        live = self._lives.get((tenant, session_id))
-        if live is not None and not live.over:  # somebody else took it up meanwhile
-            return live
-        return self._recovery.live_of(row, records)
+        turn = self._taking_up.setdefault((tenant, session_id), asyncio.Lock())
+        async with turn:  # else it could be taken up, run and end while this one reads, and what was read be old
+            live = self._lives.get((tenant, session_id))
+            if live is not None and not live.over:
+                return live
+            row, records = await self._store.load(session_id, tenant)
+            check_legal(session_id, row.state, command)
+            return self._recovery.live_of(row, records)
 
     def post(self, live: Live, command: Command) -> None:
         """Gives a command to a live session, without waiting for anything; one that is not legal is refused there.
 
-        Nothing happens once the engine lets go of its sessions: they go on at the next start.
+        Nothing happens to a session that has ended, which somebody else may be about to take up, and once the engine
+        lets go of its sessions: they go on at the next start.
         """
-        if not self._letting_go:
-            self._spawn_all(live, self.feed(live, command))
+        if not self._letting_go and not live.state.state.terminal:
+            self._spawn_all(live, self._obey(live, command))
+
+    def _obey(self, live: Live, command: Command) -> list[Job]:
+        """Gives a command to `decide`; calls that wait for their turn see whether their clocks still run."""
+        jobs = self.feed(live, command)
+        live.context.halt(live.state.paused_us, command.at)
+        return jobs
 
     def feed(self, live: Live, event: Event) -> list[Job]:
         """Gives an event to `decide`, writes its records, cancels what is to be cancelled; what is to be done next."""
@@ -263,6 +335,8 @@ class LocalEngine:
             live.state = state
             self._write(live, records)
             live.due_us = next_due(live.plan, state)
+            if live.follower is not None:
+                live.follower.moved(live)
         jobs: list[Job] = []
         for action in actions:
             if type(action) is Cancel:
@@ -278,14 +352,14 @@ class LocalEngine:
             live.result = result_of(state.fault)
         if not live.number:
             if ended:
-                self._end(live, state.attempt, None)
+                self._end(live, state.attempt, live.refused)
             return
-        durable = self._ledger.write(live, records, result=live.result if ended else b"", wait=ended)
-        if durable is not None:
-            durable.add_done_callback(partial(self._end, live, state.attempt))
+        if ended:
+            self._ledger.write(live, records, result=live.result, told=partial(self._end, live, state.attempt))
+        else:
+            self._ledger.write(live, records)
 
-    def _end(self, live: Live, attempt: int, durable: asyncio.Future[None] | None) -> None:
-        error = durable.exception() if durable is not None else None
+    def _end(self, live: Live, attempt: int, error: BaseException | None) -> None:
         if error is not None and live.refused is not None:  # there is no row to write to, which only looks like a fence
             error = live.refused
         if live.state.attempt != attempt:  # a RETRY came first
@@ -294,6 +368,9 @@ class LocalEngine:
             del self._lives[live.key]
         live.end(End(live.state, live.result) if error is None else None, error)
         self._observer.session_ended(live)
+        self._clean(live)
+
+    def _clean(self, live: Live) -> None:
         cleanup = self._on_end(live.context)
         if cleanup is not None:
             self._spawn(cleanup)
@@ -307,11 +384,12 @@ class LocalEngine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, live: Live, job: Job) -> None:
-        """Carries out a job and what follows from it, as long as something does."""
+    async def _work(self, live: Live, job: Job, running: Awaitable[Any] | None = None) -> None:
+        """Carries out a job, of which something may have been begun, and what follows from it."""
         live.turn_started, task = self._loop.time(), _current_task()
         while True:
-            event = await self._worker.carry_out(live, job, task)
+            event = await self._worker.carry_out(live, job, task, running)
+            running = None
             jobs = self.feed(live, event)
             if not jobs:
                 return
@@ -321,6 +399,15 @@ class LocalEngine:
             if self._loop.time() - live.turn_started > _TURN_S:
                 await asyncio.sleep(0)
                 live.turn_started = self._loop.time()
+
+    async def _work_here(self, live: Live, job: Job, running: Awaitable[Any] | None = None) -> None:
+        """The same in the task of a caller, which is let go of with the engine's own."""
+        task = _current_task()
+        self._tasks.add(task)
+        try:
+            await self._work(live, job, running)
+        finally:
+            self._tasks.discard(task)
 
     async def run(self) -> None:
         """Looks after time-outs, retries and waiting callers until it is cancelled."""
@@ -341,6 +428,15 @@ class LocalEngine:
         """True while a session runs; one that is paused waits for a command, which may come after a restart."""
         return any(live.state.state is not SessionState.PAUSED for live in self._lives.values())
 
+    def abandon(self, error: CoordinatorError) -> None:
+        """Lets go of every session at once, since another has them now: calls are cancelled, who waits is told why."""
+        self._letting_go = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        for live in tuple(self._lives.values()):
+            live.end(None, error)
+        self._lives.clear()
+
     async def drain(self, grace_s: float) -> None:
         """Takes no new session, waits for the running ones, then lets go: the store has them for the next start."""
         self._draining = True
@@ -352,10 +448,6 @@ class LocalEngine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._ledger.flush()
-
-
-def _draining() -> Unavailable:
-    return Unavailable(ErrorReason.ERROR_REASON_SERVER_DRAINING, "the server is shutting down", retry_delay=1.0)
 
 
 def _note_refusal(live: Live, durable: asyncio.Future[Opened]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from processing_service.engine.base import UNKNOWN_TIMES, StepCall, Times
 from processing_service.engine.records import Fault, StepState
 from processing_service.wire.errors import reason_name_of
-from processing_service.wire.telemetry.hooks import SessionEnded, SessionStarted, StepEnded, Telemetry
+from processing_service.wire.telemetry.hooks import SessionEnded, SessionStarted, StepEnded, StepReused, Telemetry
 
 if TYPE_CHECKING:
     from processing_service.engine.live import Live
@@ -39,6 +39,10 @@ class Observer:
                 context.parent_traceparent,
             )
         )
+
+    def step_reused(self, call: StepCall) -> None:
+        """A call was not made: its result was there."""
+        self._telemetry.emit(StepReused(call.session.operation(call.step)))
 
     def step_ended(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from processing_service.engine.base import SessionContext
 from processing_service.engine.events import Event, Recovered
@@ -12,8 +13,11 @@ from processing_service.engine.live import Live
 from processing_service.engine.projection import restore
 from processing_service.engine.records import Durability, Kind, Plan, Record, SessionState
 from processing_service.engine.state import State, initial
-from processing_service.engine.store.base import SessionRow, SessionStore
+from processing_service.engine.store.base import CellKey, SessionRow, SessionStore
 from processing_service.wire.errors import CoordinatorError, Unavailable
+
+_LONG: Final = 1000
+"""Records whose state is made beside the event loop."""
 
 Revive = Callable[[SessionRow], tuple[SessionContext, Plan]]
 """Context and plan of a stored session. Raises CoordinatorError: WORKFLOW_INVALID, DOMAIN_UNAVAILABLE."""
@@ -52,6 +56,7 @@ class Recovery:
         context, plan = self._revive(row)
         live = Live(context, plan, restored(row, plan, records), Durability(row.start.durability))
         live.number = row.number
+        context.halt(live.state.paused_us, self._now_us())
         return live
 
     async def recover(self) -> int:
@@ -83,8 +88,8 @@ class Recovery:
         except CoordinatorError as error:
             self._abandon(row, error)
         else:
-            live.state.recoveries = max(live.state.recoveries, row.recoveries - 1)
-            self._begin(live, Recovered(self._now_us()))
+            unrecorded = max(0, row.recoveries - 1 - live.state.recoveries)
+            self._begin(live, Recovered(self._now_us(), unrecorded))
 
     def _abandon(self, row: SessionRow, error: CoordinatorError) -> None:
         """Ends a session whose definition this version cannot run any more."""
@@ -102,10 +107,18 @@ class Recovery:
             ended_us=now,
             fault=fault,
         )
-        self._store.commit(row.number, state, [record], result=result_of(fault))
+        cell = CellKey(row.start.batch_number, row.start.cell) if row.start.batch_number else None
+        self._store.commit(row.number, state, [record], result=result_of(fault), cell=cell)
 
 
 def restored(row: SessionRow, plan: Plan, records: Iterable[Record]) -> State:
     """The state that a history tells."""
     start = row.start
     return restore(plan, initial(start.session_id, plan, start.created_us, start.budget_us), records)
+
+
+async def restored_aside(row: SessionRow, plan: Plan, records: Sequence[Record]) -> State:
+    """The same, of a long history beside the event loop: it takes some milliseconds."""
+    if len(records) <= _LONG:
+        return restored(row, plan, records)
+    return await asyncio.to_thread(restored, row, plan, records)

@@ -1,4 +1,4 @@
-"""What is said to a command, or a removal, that a session may not get."""
+"""What is said to a start, a command, or a removal that a session may not get."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from processing_service.engine.commands import LEGAL
 from processing_service.engine.events import Command
 from processing_service.engine.records import SessionState
-from processing_service.wire.errors import Code, CoordinatorError
+from processing_service.engine.store.base import SessionRow
+from processing_service.wire.errors import Code, CoordinatorError, Unavailable
 
 
 def check_ended(session_id: str, state: SessionState) -> None:
@@ -20,6 +21,33 @@ def check_ended(session_id: str, state: SessionState) -> None:
             "or delete it with `--force` (`force` of the request)",
             metadata={"session_id": session_id, "state": state.name, "legal_actions": "force"},
         )
+
+
+def check_no_cell(row: SessionRow, wish: str, advice: str) -> None:
+    """Raises CoordinatorError SESSION_STATE_ILLEGAL for the session of a cell: its batch counts on it.
+
+    Args:
+        wish: what was to be done to it.
+        advice: what can be done to its batch in its place.
+    """
+    if row.start.batch_id:
+        raise CoordinatorError(
+            Code.FAILED_PRECONDITION,
+            ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL,
+            f"session {row.start.session_id!r} is a cell of batch {row.start.batch_id!r} and is not {wish} alone; "
+            f"{advice}",
+            metadata={
+                "session_id": row.start.session_id,
+                "state": row.state.name,
+                "legal_actions": "nothing",
+                "batch_id": row.start.batch_id,
+            },
+        )
+
+
+def draining() -> Unavailable:
+    """UNAVAILABLE: SERVER_DRAINING."""
+    return Unavailable(ErrorReason.ERROR_REASON_SERVER_DRAINING, "the server is shutting down", retry_delay=1.0)
 
 
 def taken(session_id: str) -> CoordinatorError:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 
-from processing_service.engine.base import StepCall, StepRunner
+from processing_service.engine.base import HeardCancel, NotSent, Result, StepCall, StepRunner
 from processing_service.engine.events import (
     Cancel,
     Conclude,
@@ -21,11 +22,12 @@ from processing_service.engine.events import (
     Resolved,
     Run,
     Succeeded,
+    Withdrawn,
 )
 from processing_service.engine.faults import fault_of
 from processing_service.engine.live import Flight, Live
 from processing_service.engine.observer import Observer
-from processing_service.engine.records import Outcome, StepState, step_key
+from processing_service.engine.records import Outcome, SessionState, StepState, step_key
 from processing_service.wire.errors import Code, CoordinatorError, Unreached
 
 log = logging.getLogger(__name__)
@@ -41,26 +43,37 @@ class Worker:
         now_us: microseconds since the Unix epoch.
         observer: tells telemetry what came of each call.
         widest_foreach: items of a foreach step, at most.
+        heard_cancel: whether a domain has heard that a call of its was cancelled; None takes that for granted.
     """
 
-    def __init__(self, runner: StepRunner, now_us: Callable[[], int], observer: Observer, widest_foreach: int) -> None:
+    def __init__(
+        self,
+        runner: StepRunner,
+        now_us: Callable[[], int],
+        observer: Observer,
+        widest_foreach: int,
+        heard_cancel: HeardCancel | None = None,
+    ) -> None:
         self._runner, self._now_us, self._observer = runner, now_us, observer
-        self._widest_foreach = widest_foreach
+        self._widest_foreach, self._heard_cancel = widest_foreach, heard_cancel
         self._time = asyncio.get_running_loop().time
 
-    async def carry_out(self, live: Live, job: Job, task: asyncio.Task[None]) -> Event:
+    async def carry_out(
+        self, live: Live, job: Job, task: asyncio.Task[None], running: Awaitable[Any] | None = None
+    ) -> Event:
         """Does it, in the caller's task; never raises what a call raised.
 
         Args:
             task: the caller's own, which a cancelled call is cancelled in.
+            running: what has been begun of it.
         """
         if type(job) is Run:
-            return await self._call(live, job, task)
+            return await self._call(live, job, task, running)
         if type(job) is Resolve:
             return await self._resolve(live, job)
-        return await self._conclude(live)
+        return await self._conclude(live, running)
 
-    async def _call(self, live: Live, job: Run, task: asyncio.Task[None]) -> Event:
+    async def _call(self, live: Live, job: Run, task: asyncio.Task[None], running: Awaitable[Result] | None) -> Event:
         step, item, attempt, deadline_us = job
         flight: Flight = (step, item, attempt)
         if flight in live.cancelled:  # before this task had its first turn
@@ -71,25 +84,40 @@ class Worker:
         live.tasks[flight] = task
         started = self._time()
         try:
-            output, times = await self._runner.run(call, partial(live.report, step, item))
+            call_made = running or self._runner.run(call, partial(live.report, step, item))
+            output, times, identity, reused_from = await call_made
         except asyncio.CancelledError:
             if flight not in live.cancelled:
                 raise
             self._observer.step_ended(call, StepState.CANCELLED, self._time() - started)
-            return Ended(self._now_us(), step, item, attempt, Outcome.ACKNOWLEDGED)
+            outcome = await self._outcome(live, call)
+            return Ended(self._now_us(), step, item, attempt, outcome)
+        except NotSent:
+            return Withdrawn(self._now_us(), step, item, attempt)
         except Exception as error:
             _log_unexpected(error, key)
             fault = fault_of(error, key, attempt)
             self._observer.step_ended(call, StepState.FAILED, self._time() - started, fault=fault)
             return Failed(self._now_us(), step, item, attempt, fault, isinstance(error, Unreached))
         else:
-            self._observer.step_ended(call, StepState.SUCCEEDED, self._time() - started, times)
-            return Succeeded(self._now_us(), step, item, attempt, output)
+            if identity or reused_from:
+                live.computed[flight] = identity
+            if reused_from:
+                self._observer.step_reused(call)
+            else:
+                self._observer.step_ended(call, StepState.SUCCEEDED, self._time() - started, times)
+            return Succeeded(self._now_us(), step, item, attempt, output, reused_from)
         finally:
             del live.tasks[flight]
             if flight in live.cancelled:
                 live.cancelled.discard(flight)
                 task.uncancel()
+
+    async def _outcome(self, live: Live, call: StepCall) -> Outcome:
+        """What a receipt says of a call that ended because it was cancelled; only a CANCEL wants one."""
+        if self._heard_cancel is None or live.state.state is not SessionState.CANCELLING:
+            return Outcome.ACKNOWLEDGED
+        return Outcome.ACKNOWLEDGED if await self._heard_cancel(call) else Outcome.UNREACHABLE
 
     async def _resolve(self, live: Live, job: Resolve) -> Event:
         try:
@@ -108,13 +136,20 @@ class Worker:
                 f"a foreach over {total} items; at most {self._widest_foreach}: use a batch",
             )
 
-    async def _conclude(self, live: Live) -> Event:
+    async def _conclude(self, live: Live, running: Awaitable[bytes] | None) -> Event:
         try:
-            live.result = await self._runner.conclude(_evaluation(live, -1))
+            live.result = await (running or self._runner.conclude(_evaluation(live, -1)))
         except Exception as error:
             _log_unexpected(error, live.state.session_id)
             return Concluded(self._now_us(), fault_of(error))
         return Concluded(self._now_us())
+
+    def recall(self, live: Live) -> None:
+        """Takes back the calls of a session that have not left; what comes of it is an event as any other."""
+        for step, item, _ in live.tasks:
+            said = live.progress.get((step, item))
+            if said is not None and said.wait is not None:
+                said.wait.recall()
 
     def cancel(self, live: Live, action: Cancel) -> None:
         """Cancels a call, once, also one that is about to go out; what comes of it is an event as any other."""

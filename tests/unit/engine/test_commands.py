@@ -12,6 +12,7 @@ from processing_service.engine.events import (
     Ended,
     Failed,
     Recovered,
+    Resolved,
     Run,
     Started,
     Wake,
@@ -23,7 +24,7 @@ from processing_service.engine.records import (
     SessionState,
     StepPlan,
 )
-from tests.unit.engine.test_decide import BUDGET, INVALID, Session
+from tests.unit.engine.test_decide import BUDGET, INVALID, UNAVAILABLE, Session
 
 
 def test_pause_lets_calls_end_and_stops_the_clocks() -> None:
@@ -48,6 +49,30 @@ def test_a_call_that_goes_out_again_in_a_pause_has_what_was_left_of_the_budget()
 
     assert session.give(Recovered(2 * BUDGET)) == [Run(0, -1, 1, 3 * BUDGET - 100)]
     assert session.state.state is SessionState.PAUSING
+
+
+def test_a_retry_that_a_pause_delays_waits_its_own_delay_and_no_more() -> None:
+    """The call failed an hour into the pause; after RESUME the step waits as if there had been none."""
+    hour, wait = 3600_000_000, 30_000_000
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+    session.command(Action.PAUSE, at=100)
+    session.give(Failed(hour, 0, -1, 1, UNAVAILABLE._replace(retry_us=wait)))
+    assert session.state.state is SessionState.PAUSED
+    assert session.command(Action.RESUME, at=2 * hour) == []
+    assert next_due(session.plan, session.state) == 2 * hour + wait
+
+
+def test_an_item_that_fails_in_a_pause_waits_its_own_delay_and_no_more() -> None:
+    """As a step does."""
+    hour, wait = 3600_000_000, 30_000_000
+    session = Session(StepPlan("a", foreach=True))
+    session.give(Started(1))
+    session.give(Resolved(1, 0, False, 1))
+    session.command(Action.PAUSE, at=100)
+    session.give(Failed(hour, 0, 0, 1, UNAVAILABLE._replace(retry_us=wait)))
+    session.command(Action.RESUME, at=2 * hour)
+    assert next_due(session.plan, session.state) == 2 * hour + wait
 
 
 def test_cancel_waits_for_a_receipt_of_each_call() -> None:
@@ -99,3 +124,20 @@ def test_only_legal_commands_do_something(action: Action, state: SessionState) -
         assert [record.kind for record in decision.records] == [Kind.COMMAND_REFUSED]
         assert decision.state == replace(session.state, sequence=1)
         assert decision.actions == []
+
+
+def test_a_retry_keeps_nothing_that_depends_on_what_runs_again() -> None:
+    """Not on a step that failed, nor on one whose output does not hold any more, however far behind it."""
+    chain = [StepPlan("a"), StepPlan("b", (0,)), StepPlan("c", (1,)), StepPlan("d"), StepPlan("e", optional=True)]
+    session = Session(*chain, StepPlan("f", (4,)), StepPlan("g", (2, 3, 5)))
+    session.give(Started(1))
+    session.give(Failed(2, 4, -1, 1, INVALID))
+    for step in (0, 1, 2, 3, 5):
+        session.succeed(step)
+    session.give(Failed(3, 6, -1, 1, INVALID))
+    session.give(Command(4, Action.RETRY, 4, "r", "me", rerun=(1,)))
+
+    (record,) = [record for record in session.records if record.kind is Kind.COMMAND_APPLIED]
+    assert record.rerun == (1, 2, 5)
+    states = [step.state.name for step in session.state.steps]
+    assert states == ["SUCCEEDED", "RUNNING", "WAITING", "SUCCEEDED", "RUNNING", "WAITING", "WAITING"]

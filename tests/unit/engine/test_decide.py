@@ -22,6 +22,7 @@ from processing_service.engine.events import (
     Started,
     Succeeded,
     Wake,
+    Withdrawn,
 )
 from processing_service.engine.projection import restore
 from processing_service.engine.records import (
@@ -205,6 +206,77 @@ def test_a_time_out_is_tried_again_only_where_that_is_safe(idempotent: bool, sta
     assert session.state.state is state
 
 
+@pytest.mark.parametrize("timeout_us", [1000, 0])
+def test_a_call_that_is_out_keeps_its_deadline_while_its_session_pauses(timeout_us: int) -> None:
+    """It is cancelled then, and its retry waits for RESUME; the step's own timeout does not stand still."""
+    due = 1 + timeout_us if timeout_us else BUDGET
+    session = Session(StepPlan("a", idempotent=True, timeout_us=timeout_us))
+    session.give(Started(1))
+    session.command(Action.PAUSE, at=5)
+
+    assert next_due(session.plan, session.state) == due
+    assert session.give(Wake(due)) == [Cancel(0, -1, 1)]
+    assert session.state.state is SessionState.PAUSED
+    assert next_due(session.plan, session.state) == 0
+    assert session.give(Wake(2 * BUDGET)) == []
+    session.command(Action.RESUME, at=2 * BUDGET)
+    assert next_due(session.plan, session.state) <= 2 * BUDGET + 200_000
+    assert session.give(Wake(next_due(session.plan, session.state))) != []
+    assert session.state.steps[0].attempt == 2
+
+
+def test_a_call_that_outlasts_a_pause_keeps_its_deadline() -> None:
+    """RESUME moves what waits, and not what has left."""
+    session = Session(StepPlan("a", timeout_us=1000), StepPlan("b", foreach=True))
+    session.give(Started(1))
+    session.give(Resolved(2, 1, False, 1))
+    session.command(Action.PAUSE, at=5)
+    session.command(Action.RESUME, at=900)
+
+    assert next_due(session.plan, session.state) == 1001
+    assert session.state.steps[1].items is not None
+    assert session.state.steps[1].items.running[0].due_us == BUDGET
+
+
+def test_a_call_that_a_crash_interrupted_has_all_its_time_again() -> None:
+    """A server that was down for longer than a step's timeout does not fail the step, nor does a pause end it."""
+    session = Session(StepPlan("a", timeout_us=1000), StepPlan("b", foreach=True, timeout_us=2000))
+    session.give(Started(1))
+    session.give(Resolved(2, 1, False, 1))
+
+    assert session.give(Recovered(50_000)) == [Run(0, -1, 1, 51_000), Run(1, 0, 1, 52_000)]
+    session.command(Action.PAUSE, at=50_001)
+    assert session.give(Recovered(2 * BUDGET)) == [
+        Run(0, -1, 1, 2 * BUDGET + 1000),
+        Run(1, 0, 1, 2 * BUDGET + 2000),
+    ]
+
+
+def test_nothing_starts_past_the_budget() -> None:
+    """A start that was long in becoming durable, and a pause that came too late: the next Wake ends the session."""
+    session = Session(StepPlan("a"))
+
+    assert session.give(Started(BUDGET + 1)) == []
+    assert next_due(session.plan, session.state) == BUDGET
+    session.command(Action.PAUSE, at=BUDGET + 2)
+    assert session.state.left_us == 0
+    assert session.command(Action.RESUME, at=BUDGET + 5) == []
+    session.give(Wake(BUDGET + 6))
+    assert session.state.state is SessionState.TIMED_OUT
+
+
+def test_a_retry_has_the_whole_budget_again() -> None:
+    """Also after a pause, which had kept what was left of it."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+    session.command(Action.PAUSE, at=BUDGET - 10)
+    session.command(Action.RESUME, at=BUDGET)
+    session.command(Action.TERMINATE, at=BUDGET + 1)
+
+    assert session.command(Action.RETRY, at=BUDGET + 2) == [Run(0, -1, 2, 2 * BUDGET + 2)]
+    assert session.state.started_us == BUDGET + 2
+
+
 def test_an_optional_step_may_fail() -> None:
     """The session goes on without its result."""
     session = Session(StepPlan("a", optional=True), StepPlan("b", (0,)))
@@ -254,6 +326,17 @@ def test_a_crash_runs_again_what_was_out_under_the_same_attempt() -> None:
     assert session.give(Recovered(3)) == [Run(1, -1, 1, BUDGET)]
 
 
+def test_a_call_that_goes_out_again_has_its_whole_timeout() -> None:
+    """The process was away for longer than the step may take: that is not the step's time."""
+    session = Session(StepPlan("a", timeout_us=100), StepPlan("b", foreach=True, timeout_us=50, optional=True))
+    session.give(Started(1))
+    session.give(Resolved(2, 1, False, 1))
+
+    assert session.give(Recovered(1000)) == [Run(0, -1, 1, 1100), Run(1, 0, 1, 1050)]
+    assert session.give(Wake(1049)) == []
+    assert session.give(Wake(1050)) == [Cancel(1, 0, 1)]
+
+
 def test_a_step_that_kills_the_process_is_given_up() -> None:
     """After MAX_RECOVERIES the step fails instead of running again."""
     session = Session(StepPlan("a"))
@@ -263,6 +346,43 @@ def test_a_step_that_kills_the_process_is_given_up() -> None:
     session.give(Recovered(2))
 
     assert session.state.state is SessionState.FAILED
+
+
+def test_a_session_outlives_any_number_of_deaths_between_which_its_calls_end() -> None:
+    """A long session is no suspect because servers are restarted."""
+    deaths = 3 * MAX_RECOVERIES
+    session = Session(StepPlan("a", foreach=True, max_parallel=2))
+    session.give(Started(1))
+    session.give(Resolved(2, 0, False, 2 * deaths))
+    for item in range(0, 2 * deaths, 2):
+        assert session.give(Recovered(2)) == [Run(0, item, 1, BUDGET), Run(0, item + 1, 1, BUDGET)]
+        session.succeed(0, item)
+        session.succeed(0, item + 1)
+
+    assert session.state.steps[0].state.name == "SUCCEEDED"
+
+
+def test_only_the_call_that_was_out_at_each_death_is_given_up() -> None:
+    """Those beside it go out again, however often the process died since the first of them."""
+    session = Session(StepPlan("a", optional=True), StepPlan("b", foreach=True, max_parallel=1))
+    session.give(Started(1))
+    session.give(Resolved(2, 1, False, 20))
+    for item in range(MAX_RECOVERIES):
+        assert session.give(Recovered(2)) == [Run(0, -1, 1, BUDGET), Run(1, item, 1, BUDGET)]
+        session.succeed(1, item)
+
+    assert session.give(Recovered(2)) == [Run(1, MAX_RECOVERIES, 1, BUDGET)]
+    assert [step.state.name for step in session.state.steps] == ["FAILED", "RUNNING"]
+
+
+def test_deaths_that_nobody_could_write_down_count() -> None:
+    """A call that kills the process before the recovery is durable is given up as well."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+    session.give(Recovered(2, unrecorded=MAX_RECOVERIES))
+
+    assert session.state.steps[0].fault is not None
+    assert session.state.steps[0].fault.reason.name == "WORKER_LOST"
 
 
 def test_an_optional_step_that_kills_the_process_does_not_leave_the_session_behind() -> None:
@@ -345,18 +465,84 @@ def test_decide_uses_neither_clock_nor_chance(monkeypatch: pytest.MonkeyPatch) -
     def poison(*args: object, **kwargs: object) -> object:
         raise AssertionError("decide looked outside")
 
-    for module, names in (
-        (time, ("time", "time_ns", "monotonic")),
-        (random, ("random",)),
-        (uuid, ("uuid4",)),
-        (os, ("urandom",)),
-    ):
-        for name in names:
-            monkeypatch.setattr(module, name, poison)
-    session = Session(StepPlan("a"), StepPlan("b", (0,)))
-    session.give(Started(1))
-    session.give(Failed(2, 0, -1, 1, UNAVAILABLE))
-    session.give(Wake(300_000))
-    session.succeed(0, attempt=2)
+    session = Session(StepPlan("a"), StepPlan("b", (0,), foreach=True))
+    with monkeypatch.context() as poisoned:
+        for module in (time, random, uuid, os):
+            for name in [name for name, value in vars(module).items() if name[0].islower() and callable(value)]:
+                poisoned.setattr(module, name, poison)
+        session.give(Started(1))
+        session.give(Failed(2, 0, -1, 1, UNAVAILABLE))
+        session.give(Wake(300_000))
+        session.command(Action.PAUSE, at=300_001)
+        session.succeed(0, attempt=2)
+        session.command(Action.RESUME, at=300_002)
+        session.give(Resolved(300_003, 1, False, 2))
+        session.give(Recovered(300_004))
+        session.command(Action.CANCEL, at=300_005)
 
     assert session.state.steps[1].state is StepState.RUNNING
+
+
+def test_a_result_that_was_taken_is_recorded_as_such() -> None:
+    """STEP_REUSED with the call that made it; the session goes on as after any other result."""
+    session = Session(StepPlan("a"), StepPlan("b", (0,)))
+    session.give(Started(1))
+    assert session.give(Succeeded(2, 0, -1, 1, OUTPUT, "f/a#3")) == [Run(1, -1, 1, BUDGET)]
+    assert session.kinds[-2:] == ["STEP_REUSED", "STEP_STARTED"]
+    assert session.records[-2].reused_from == session.state.steps[0].reused_from == "f/a#3"
+    assert session.state.in_flight == 1
+
+
+def test_items_that_were_taken_are_counted() -> None:
+    """So that it can be told whether a foreach made any call."""
+    session = Session(StepPlan("a", foreach=True))
+    session.give(Started(1))
+    session.give(Resolved(2, 0, False, 2))
+    session.give(Succeeded(3, 0, 1, 1, OUTPUT, "f/a[0]#1"))
+    session.succeed(0, item=0)
+    items = session.state.steps[0].items
+    assert items is not None
+    assert (items.reused, items.total) == (1, 2)
+    assert session.kinds[-3:] == ["STEP_REUSED", "STEP_SUCCEEDED", "STEP_SUCCEEDED"]
+
+
+def test_a_call_that_is_taken_back_before_it_left_lets_the_session_pause() -> None:
+    """Its step waits again; nobody has seen the try, so it is none of the step's attempts, however often it happens."""
+    session = Session(StepPlan("a", retry=RetryPlan(max_attempts=2)))
+    session.give(Started(1))
+    for attempt in range(1, 6):
+        session.command(Action.PAUSE, at=10 * attempt)
+        session.give(Withdrawn(10 * attempt + 1, 0, -1, attempt))
+        assert session.state.state is SessionState.PAUSED
+        assert session.state.steps[0].state is StepState.WAITING
+        session.command(Action.RESUME, at=10 * attempt + 5)
+        assert next(action for action in session.actions if type(action) is Run).attempt == attempt + 1
+
+    session.give(Failed(70, 0, -1, 6, UNAVAILABLE))
+    assert session.kinds[-1] == "STEP_RETRY_SCHEDULED"
+
+
+def test_an_item_that_is_taken_back_goes_again_after_the_pause() -> None:
+    """At the next wake-up, before items that have not started by then."""
+    session = Session(StepPlan("a", foreach=True, max_parallel=1))
+    session.give(Started(1))
+    session.give(Resolved(2, 0, False, 3))
+    session.command(Action.PAUSE, at=5)
+    session.give(Withdrawn(6, 0, 0, 1))
+    session.command(Action.RESUME, at=9)
+    session.succeed(0, 1, 1, at=12)
+
+    assert flights(session.state.steps[0]) == [(0, 2)]
+
+
+def test_a_call_that_is_taken_back_from_a_session_that_was_cancelled_has_a_receipt() -> None:
+    """And one of a session that has ended changes nothing."""
+    session = Session(StepPlan("a"))
+    session.give(Started(1))
+    session.command(Action.CANCEL, at=5)
+    session.give(Withdrawn(6, 0, -1, 1))
+    assert session.state.state is SessionState.CANCELLED
+    assert session.records[-3].outcome == Outcome.ACKNOWLEDGED
+    count = len(session.records)
+    session.give(Withdrawn(7, 0, -1, 1))
+    assert len(session.records) == count

@@ -7,10 +7,11 @@ import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Session
 
+from processing_service.engine.events import Command
 from processing_service.engine.live import Live
 from processing_service.engine.records import Action, Durability, SessionState, StepPlan
 from processing_service.engine.store.base import SessionStart
-from processing_service.wire.errors import Code, CoordinatorError, Unavailable
+from processing_service.wire.errors import Code, CoordinatorError, Fenced, Unavailable
 from tests.engines import CHAIN, context, now_us, running
 
 
@@ -97,7 +98,7 @@ async def test_the_budget_ends_a_session(tmp_path: Path) -> None:
     """TIMED_OUT, and the call that is out is cancelled."""
     async with running(tmp_path, StepPlan("a")) as bench:
         bench.runner.held = {"a"}
-        live = await bench.submit(budget_us=1000)
+        live = await bench.submit(budget_us=200_000)
 
         assert await bench.end(live) is SessionState.TIMED_OUT
         assert bench.runner.cancelled == ["a#1"]
@@ -128,6 +129,20 @@ async def test_an_illegal_command_names_what_would_be_legal(tmp_path: Path) -> N
         with pytest.raises(CoordinatorError) as caught:
             await bench.engine.deliver("t", "", bench.command(Action.RESUME))
         assert caught.value.metadata["legal_actions"] == "PAUSE, CANCEL, TERMINATE"
+
+
+async def test_a_command_happens_when_it_reaches_its_session(tmp_path: Path) -> None:
+    """Not when it was accepted: the times of a history do not go back, and the pause counts from its acceptance."""
+    async with running(tmp_path, *CHAIN) as bench:
+        bench.runner.held = {"a"}
+        live = await bench.submit()
+        await bench.runner.until("a#1")
+        accepted_us = live.state.started_us - 1000
+        await bench.engine.deliver("s", "", Command(accepted_us, Action.PAUSE, accepted_us))
+
+        times = [record.at for record in await bench.store.sessions.records("s", "", 0, 100)]
+        assert times == sorted(times)
+        assert live.state.paused_us == accepted_us
 
 
 async def test_without_durability_nothing_is_stored(tmp_path: Path) -> None:
@@ -165,6 +180,35 @@ async def test_a_server_that_drains_takes_no_session(tmp_path: Path) -> None:
         with pytest.raises(Unavailable):
             await bench.submit("t")
         assert (await bench.store.sessions.read("s", "")).state in (SessionState.PENDING, SessionState.RUNNING)
+
+
+async def test_nothing_is_written_to_a_session_that_has_ended(tmp_path: Path) -> None:
+    """A caller that leaves late may meet one that somebody else takes up at that moment."""
+    async with running(tmp_path, *CHAIN) as bench:
+        live = await bench.submit()
+        await bench.end(live)
+        before = await bench.history()
+        bench.engine.post(live, bench.command(Action.CANCEL))
+        await bench.engine.drain(0)
+
+        assert await bench.history() == before
+
+
+async def test_sessions_that_another_has_by_now_are_let_go_of(tmp_path: Path) -> None:
+    """Their calls are cancelled, who waits is told why, and nothing begins here any more."""
+    async with running(tmp_path, *CHAIN) as bench:
+        bench.runner.held = {"a"}
+        live = await bench.submit()
+        await bench.runner.until("a#1")
+        waiting = asyncio.ensure_future(live.wait(now_us() + 60_000_000))
+        await asyncio.sleep(0)
+        bench.engine.abandon(Fenced(""))
+        with pytest.raises(Fenced):
+            await waiting
+        with pytest.raises(Unavailable):
+            await bench.submit("t")
+
+        assert (bench.runner.cancelled, len(bench.engine)) == (["a#1"], 0)
 
 
 async def test_an_end_that_a_retry_overtakes_is_not_told_as_the_next_one(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from processing_service.engine.decide import next_due
-from processing_service.engine.events import Failed, Resolved, Run, Started, Wake
+from processing_service.engine.events import Cancel, Failed, Resolved, Run, Started, Wake
 from processing_service.engine.records import Action, Kind, RetryPlan, SessionState, StepPlan, StepState
 from tests.unit.engine.test_decide import BUDGET, UNAVAILABLE, Session
 
@@ -90,6 +90,17 @@ def test_a_budget_that_ends_while_a_step_waits_is_told_by_its_cause() -> None:
     assert session.state.state is SessionState.FAILED
     assert session.state.fault is not None
     assert session.state.fault.cause == UNAVAILABLE
+
+
+def test_an_item_that_is_out_is_cancelled_when_the_wait_of_another_fails_the_step() -> None:
+    """Nobody would end it otherwise: the step has no calls any more."""
+    session = Session(StepPlan("a", foreach=True, max_parallel=2))
+    session.give(Started(1))
+    session.give(Resolved(2, 0, False, 2))
+    miss(session, item=0)
+
+    assert session.give(Wake(BUDGET)) == [Cancel(0, 1, 1)]
+    assert session.state.state is SessionState.FAILED
 
 
 def test_items_wait_each_for_itself() -> None:
