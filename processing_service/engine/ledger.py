@@ -10,24 +10,31 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
+from coordinator.payload.v1.payload_pb2 import Datum
 from coordinator.processing.v1.processing_pb2 import Session
 
 from processing_service.engine.live import Live
-from processing_service.engine.records import Output, Record
+from processing_service.engine.records import Output, Record, step_key
 from processing_service.engine.state import State
-from processing_service.engine.store.base import ArtifactStore, RequestNote, SessionStore
+from processing_service.engine.store.base import ArtifactStore, RequestNote, Reusable, SessionStore
 from processing_service.wire.errors import CoordinatorError
 
 log = logging.getLogger(__name__)
 
 INLINE_BYTES: Final = 4096
 """Largest result that stands in the history itself, in bytes."""
+_PAYLOADS: Final = Session(payloads={"": Datum()}).SerializeToString()[:2]
+"""What each payload of a serialised Session begins with: the tag of its field."""
 _RETRY_S: Final = 1.0
 """How long after a result could not be stored it is tried again, in seconds."""
+
+
+Told = Callable[[CoordinatorError | None], None]
+"""Hears that records are durable, or why they are not."""
 
 
 class Entry(NamedTuple):
@@ -38,6 +45,7 @@ class Entry(NamedTuple):
     result: bytes
     durable: asyncio.Future[None] | None
     note: RequestNote | None
+    told: Told | None
 
 
 class Ledger:
@@ -57,16 +65,27 @@ class Ledger:
         result: bytes = b"",
         wait: bool = False,
         note: RequestNote | None = None,
+        told: Told | None = None,
     ) -> asyncio.Future[None] | None:
         """Enqueues records of a session that is stored; with `wait`, a future that is done when they are durable."""
         behind: deque[Entry] | None = live.behind
         if behind is None and not _has_large(records):
+            if live.computed:
+                return self._commit(live, Entry(live.state, records, result, None, note, told), wait)
             holds = _artifacts_of(result) if result else ()
             return self._store.commit(
-                live.number, live.state, records, result=result, holds=holds, wait=wait, note=note
+                live.number,
+                live.state,
+                records,
+                result=result,
+                holds=holds,
+                wait=wait,
+                note=note,
+                cell=live.context.cell,
+                told=told,
             )
         durable: asyncio.Future[None] | None = self._loop.create_future() if wait else None
-        entry = Entry(live.state, records, result, durable, note)
+        entry = Entry(live.state, records, result, durable, note, told)
         if behind is not None:
             behind.append(entry)
         else:
@@ -95,8 +114,18 @@ class Ledger:
         holds = [record.output.digest for record in entry.records if record.output is not None and record.output.digest]
         if entry.result:
             holds += _artifacts_of(entry.result)
+        reusable = _reusable(live, entry.records) if live.computed else ()
         return self._store.commit(
-            live.number, entry.state, entry.records, result=entry.result, holds=holds, wait=wait, note=entry.note
+            live.number,
+            entry.state,
+            entry.records,
+            result=entry.result,
+            holds=holds,
+            wait=wait,
+            note=entry.note,
+            cell=live.context.cell,
+            told=entry.told,
+            reusable=reusable,
         )
 
     async def _slim(self, live: Live, record: Record) -> Record:
@@ -138,8 +167,22 @@ def _is_large(output: Output | None) -> bool:
     return output is not None and len(output.data) > INLINE_BYTES
 
 
+def _reusable(live: Live, records: Sequence[Record]) -> list[Reusable]:
+    """What others may take of the results in these records; one that was taken goes on with its taker."""
+    found: list[Reusable] = []
+    for record in records:
+        identity = live.computed.pop((record.step, record.item, record.attempt), b"") if record.output else b""
+        if identity and record.output is not None:
+            step_id = live.plan.steps[record.step].step_id
+            key = record.reused_from or step_key(live.state.session_id, step_id, record.item, record.attempt)
+            found.append(Reusable(live.context.tenant, identity, key, record.output))
+    return found
+
+
 def _artifacts_of(result: bytes) -> list[bytes]:
     """Digests of the artifacts that the outputs of a session name."""
+    if _PAYLOADS not in result:  # of most there is nothing to parse
+        return []
     payloads = Session.FromString(result).payloads.values()
     return [bytes.fromhex(datum.artifact.digest) for datum in payloads if datum.HasField("artifact")]
 
