@@ -1,0 +1,1 @@
+"""Batches: many cells, each a session, started as their batch says."""
