@@ -26,6 +26,7 @@ from processing_service.engine.definitions.outputs import Outputs, compile_outpu
 from processing_service.engine.definitions.parameter_checks import check_parameter
 from processing_service.engine.definitions.parameters import Parameter, Parameters
 from processing_service.engine.definitions.paths import Names, json_value
+from processing_service.engine.definitions.reuse_checks import reuse_warnings
 from processing_service.engine.definitions.source import read_source
 from processing_service.engine.definitions.step_plans import plan_step
 from processing_service.engine.definitions.template_context import OnLegacy, TemplateContext, ignore_legacy
@@ -120,6 +121,7 @@ class _Compiler:
         self._check_order()
         faults.check(workflow.workflow_id)
         self._warn_of_unused(parameters)
+        self._warnings |= dict.fromkeys(reuse_warnings(workflow, EXECUTE))
         return self._finished(parameters, [step for step in steps if step is not None], outputs)
 
     def _finished(self, parameters: Mapping[str, Parameter], steps: list[CompiledStep], outputs: Outputs) -> Definition:

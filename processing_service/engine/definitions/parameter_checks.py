@@ -45,6 +45,8 @@ def _message_of(declared: WorkflowParameter, path: str, catalog: OperationCatalo
     """The message type that a parameter names; None if it names none."""
     if not declared.value_type:
         faults.add_missing(f"{path}.value_type", "is required, such as string or message")
+    elif declared.value_type not in ValueType.values():
+        faults.add(f"{path}.value_type", f"{declared.value_type} is no value type of this coordinator")
     elif declared.value_type != ValueType.VALUE_TYPE_MESSAGE:
         if declared.type_name:
             faults.add(f"{path}.type_name", "is for value_type message only")

@@ -46,6 +46,8 @@ PAYLOADS: Final[dict[ValueType.ValueType, Kind]] = {
 }
 """Types that come as payloads."""
 
+_PLAIN: Final = frozenset({"string_value", "number_value", "bool_value"})
+"""Kinds of a Value that are one value in Python."""
 _MAX_PROBLEMS: Final = 64
 
 _Problem = tuple[ErrorReason.ValueType, Violation]
@@ -84,6 +86,11 @@ class Parameters:
         """These parameters."""
         return cls(parameters, Spellings.of(parameters))
 
+    @property
+    def required(self) -> set[str]:
+        """Names of those that a caller has to give."""
+        return {name for name, parameter in self.by_name.items() if parameter.is_required}
+
     def values(self, request: PostWorkflowExecuteRequest) -> ParameterValues:
         """What a request gives, with defaults.
 
@@ -91,11 +98,37 @@ class Parameters:
             CoordinatorError: INVALID_ARGUMENT with a violation for every fault: FIELD_UNKNOWN with the nearest name,
                 FIELD_REQUIRED, FIELD_INVALID, FIELD_CONFLICT for a name in both `parameters` and `payloads`.
         """
+        plain = self._plain(request)
+        if plain is not None:
+            return ParameterValues(plain, [])
         reading = _Reading(self, request)
         reading.read()
         if reading.problems:
             raise _error(reading.problems)
         return ParameterValues(reading.values, reading.warnings)
+
+    def _plain(self, request: PostWorkflowExecuteRequest) -> dict[str, Any] | None:
+        """The values of a request in which nothing is unusual, as of most; None if it has to be read with care."""
+        if request.payloads or request.model_id:
+            return None
+        fields, values = request.parameters.fields, {}
+        for key in fields:
+            parameter, value = self.by_name.get(key), fields[key]
+            kind = value.WhichOneof("kind")
+            if parameter is None or kind is None or kind == "null_value":
+                return None
+            try:
+                values[key] = parameter.convert(getattr(value, kind) if kind in _PLAIN else json_value(value))
+            except Unfit:
+                return None
+        for name, parameter in self.by_name.items():
+            if name in values:
+                continue
+            if parameter.default is not ABSENT:
+                values[name] = parameter.default
+            elif parameter.is_required:
+                return None
+        return values
 
 
 def parameter_of(name: str, declared: WorkflowParameter, message: Descriptor | None) -> Parameter:

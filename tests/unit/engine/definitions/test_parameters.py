@@ -6,11 +6,11 @@ import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.payload.v1.payload_pb2 import Artifact, DataType, Datum, Tensor
 from coordinator.postprocessing.v1.postprocessing_pb2 import Point
-from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest
+from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Workflow, WorkflowParameter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing_service.engine.definitions import parse_definition
+from processing_service.engine.definitions import compile_definition, parse_definition
 from processing_service.engine.definitions.parameters import Parameters
 from processing_service.wire.errors import Code, CoordinatorError
 from tests.unit.engine.definitions.catalog import Catalog
@@ -52,6 +52,17 @@ def test_values_have_the_types_that_were_declared() -> None:
     ).values
     assert values == {"count": 5, "big": 9007199254740993, "share": 2.0, "name": "n", "flag": True, "names": ["a", "b"]}
     assert [type(values[name]) for name in ("count", "big", "share")] == [int, int, float]
+
+
+def test_a_type_that_nobody_knows_is_refused() -> None:
+    """A number that the contract does not have yet would take any value."""
+    workflow = Workflow(workflow_id="w", parameters={"p": WorkflowParameter(value_type=99)})  # type: ignore[arg-type]  # not in the stubs
+    workflow.steps.add(step_id="a", operation="model.get_models")
+
+    with pytest.raises(CoordinatorError) as caught:
+        compile_definition(workflow, Catalog())
+
+    assert [violation.field_path for violation in caught.value.violations] == ["parameters.p.value_type"]
 
 
 def test_messages_are_read_by_field_name() -> None:
