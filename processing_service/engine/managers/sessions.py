@@ -16,8 +16,9 @@ from processing_service.engine.definitions import Definition
 from processing_service.engine.ids import check_id
 from processing_service.engine.managers.settings import SessionSettings
 from processing_service.engine.managers.workflows import WorkflowManager
+from processing_service.engine.priorities import priority_of
 from processing_service.engine.records import Durability, Plan
-from processing_service.engine.store.base import SessionRow, SessionStart
+from processing_service.engine.store.base import CellKey, SessionRow, SessionStart
 from processing_service.wire.errors import Code, CoordinatorError, invalid
 from processing_service.wire.telemetry.hooks import Telemetry
 
@@ -26,8 +27,6 @@ MAX_DEPTH: Final = 8
 MAX_LABELS: Final = 32
 """Of one session, at most."""
 _MAX_LABEL_CHARACTERS: Final = 256
-_DEFAULT_PRIORITY: Final = 5
-_PRIORITIES: Final = range(11)
 _ADMISSION_CLASSES: Final = frozenset(AdmissionClass.values())
 
 
@@ -37,6 +36,19 @@ class Parent(NamedTuple):
     session_id: str
     depth: int
     deadline_us: int
+    durability: Durability
+
+
+class CellOrigin(NamedTuple):
+    """The batch that a session is a cell of."""
+
+    tenant: str
+    batch_id: str
+    batch_number: int
+    cell: int
+    item_id: str
+    model_pin: str
+    """Version and digest of its model, `version@digest`; empty if it has none."""
     durability: Durability
 
 
@@ -113,16 +125,53 @@ class SessionManager:
             else check_id("request_id", request.request_id),
             request_digest=digest if request.request_id else b"",
             model_id=request.model_id,
-            priority=_priority(request.priority),
+            priority=priority_of(request.priority),
             admission_class=_admission_class(request.admission_class),
             durability=durability,
-            labels=_labels(request),
+            labels=labels_text(request.labels),
             parent_session_id=parent.session_id if parent else "",
             depth=depth,
             traceparent=traceparent,
         )
         context = self._context(start, definition, request, parameters)
         return Beginning(start, context, definition.plan)
+
+    def begin_cell(
+        self, request: PostWorkflowExecuteRequest, definition: Definition, digest: bytes, origin: CellOrigin
+    ) -> Beginning:
+        """The session of a cell, whose batch was checked when it was created.
+
+        Args:
+            digest: of the definition, 32 bytes.
+        """
+        now_us = self._now_us()
+        start = SessionStart(
+            request.session_id,
+            origin.tenant,
+            request.workflow_id,
+            digest,
+            definition.source,
+            request.SerializeToString(),
+            now_us,
+            self._budget_us(request, definition.workflow, None, now_us),
+            "",
+            b"",
+            request.model_id,
+            request.priority,
+            request.admission_class,
+            origin.durability,
+            "",
+            "",
+            origin.batch_id,
+            origin.item_id,
+            0,
+            "",
+            origin.model_pin,
+            origin.batch_number,
+            origin.cell,
+        )
+        parameters = definition.parameter_values(request).values
+        return Beginning(start, self._context(start, definition, request, parameters), definition.plan)
 
     def _budget_us(
         self, request: PostWorkflowExecuteRequest, workflow: Workflow, parent: Parent | None, now_us: int
@@ -135,12 +184,12 @@ class SessionManager:
             asked = round(self._settings.default_timeout * 1e6)
         return min(asked, parent.deadline_us - now_us) if parent else asked
 
-    def asked_budget_us(self, timeout: Duration) -> int:
+    def asked_budget_us(self, timeout: Duration, field_path: str = "timeout") -> int:
         """The budget that a caller asks for, in microseconds. Raises CoordinatorError: FIELD_INVALID."""
         asked = timeout.ToMicroseconds()
         if not 0 < asked <= round(self._settings.max_timeout * 1e6):
             text = f"must be more than 0 s and at most {self._settings.max_timeout:g} s"
-            raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "timeout", text)
+            raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, field_path, text)
         return asked
 
     def revive(self, row: SessionRow) -> tuple[SessionContext, Plan]:
@@ -170,6 +219,8 @@ class SessionManager:
             traceparent,
             start.traceparent,
             start.model_pin,
+            start.batch_id,
+            CellKey(start.batch_number, start.cell) if start.batch_number else None,
         )
 
     def definition_of(self, row: SessionRow) -> Definition:
@@ -215,12 +266,6 @@ def _too_deep(depth: int) -> CoordinatorError:
     )
 
 
-def _priority(asked: int) -> int:
-    if asked not in _PRIORITIES:
-        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "priority", "must be from 1 to 10, or 0 for 5")
-    return asked or _DEFAULT_PRIORITY
-
-
 def _admission_class(asked: AdmissionClass.ValueType) -> int:
     if asked not in _ADMISSION_CLASSES:
         text = f"{asked} is none; take INTERACTIVE, BACKGROUND or BATCH"
@@ -228,10 +273,11 @@ def _admission_class(asked: AdmissionClass.ValueType) -> int:
     return asked
 
 
-def _labels(request: PostWorkflowExecuteRequest) -> str:
-    if not request.labels:
+def labels_text(asked: Mapping[str, str]) -> str:
+    """Labels as a JSON object; empty = none. Raises CoordinatorError: FIELD_INVALID."""
+    if not asked:
         return ""
-    labels = dict(request.labels)
+    labels = dict(asked)
     if len(labels) > MAX_LABELS or any(len(key) + len(value) > _MAX_LABEL_CHARACTERS for key, value in labels.items()):
         text = f"at most {MAX_LABELS} labels of {_MAX_LABEL_CHARACTERS} characters each"
         raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "labels", text)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Workflow
@@ -12,13 +15,28 @@ from coordinator.processing.v1.processing_pb2 import Workflow
 from processing_service.engine.base import OperationCatalog
 from processing_service.engine.completion import complete
 from processing_service.engine.definitions import Definition, compile_definition
-from processing_service.engine.store.base import RequestNote, WorkflowStore
-from processing_service.wire.errors import not_found
+from processing_service.engine.interfaces.publication import Publication, publish
+from processing_service.engine.managers.interfaces import Interfaces
+from processing_service.engine.store.base import Published, RequestNote, WorkflowStore
+from processing_service.wire.errors import CoordinatorError, not_found
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _COMPILED: Final = 512
 """Compiled definitions that are kept, by digest."""
+
+
+class Put(NamedTuple):
+    """What became of a put."""
+
+    workflow: Workflow
+    """What is stored."""
+    changed: bool
+    """Whether its meaning changed."""
+    warnings: tuple[str, ...]
+    """Why it has no service of its own."""
 
 
 class WorkflowManager:
@@ -34,12 +52,50 @@ class WorkflowManager:
         self._compiled: OrderedDict[bytes, Definition] = OrderedDict()
         self._current: dict[tuple[str, str], Definition] = {}
         self._changes = 0
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self.interfaces = Interfaces()
+        """The services that workflows have of their own."""
 
-    async def put(self, tenant: str, definition: Definition, note: RequestNote | None = None) -> tuple[Workflow, bool]:
-        """Stores a checked definition; what is stored then, and whether its meaning changed."""
-        digest = bytes.fromhex(definition.digest)
-        putting = self._store.put(tenant, definition.workflow, digest, self._now_us(), note)
-        return await self._change(tenant, definition.workflow.workflow_id, putting)
+    async def put(
+        self, tenant: str, definition: Definition, note: RequestNote | None = None, *, allow_breaking: bool = False
+    ) -> Put:
+        """Stores a checked definition, and publishes its service.
+
+        Raises:
+            CoordinatorError: WORKFLOW_BREAKING, unless `allow_breaking`.
+        """
+        workflow_id = definition.workflow.workflow_id
+
+        async def carry_out() -> Put:
+            async with self._turn(tenant, workflow_id):
+                made = await self.publication(tenant, definition, allow_breaking=allow_breaking)
+                digest = bytes.fromhex(definition.digest)
+                stored = self._store.put(tenant, definition.workflow, digest, self._now_us(), note, made.published)
+                put = Put(*await stored, made.warnings)
+                self.interfaces.keep(tenant, workflow_id, made.published)
+                return put
+
+        return await self._change(tenant, workflow_id, carry_out())
+
+    async def publication(self, tenant: str, definition: Definition, *, allow_breaking: bool = False) -> Publication:
+        """The service that a definition would have. Raises as `put`."""
+        workflow_id = definition.workflow.workflow_id
+        before = await self._store.published(tenant, workflow_id)
+        replaced = await self._store.get(tenant, workflow_id)
+        return await asyncio.to_thread(publish, definition, before, replaced, allow_breaking=allow_breaking)
+
+    async def open_services(self) -> None:
+        """Takes up the services that are stored, and makes those of workflows that were put before there were any."""
+        for tenant, workflow_id, files in await self._store.services():
+            self.interfaces.keep(tenant, workflow_id, Published(files, is_live=True))
+        for tenant, workflow in await self._store.unpublished():
+            try:
+                put = await self.put(tenant, self.compiled(workflow))
+            except CoordinatorError as error:
+                log.warning("workflow %r has no typed service yet, put it again: %s", workflow.workflow_id, error)
+            else:
+                for warning in put.warnings:
+                    log.warning("workflow %r: %s", workflow.workflow_id, warning)
 
     async def read(self, tenant: str, workflow_id: str) -> Workflow:
         """The stored definition. Raises CoordinatorError: WORKFLOW_NOT_FOUND, with the nearest workflow_id."""
@@ -79,8 +135,20 @@ class WorkflowManager:
 
     async def delete(self, tenant: str, workflow_id: str, note: RequestNote | None = None) -> None:
         """Removes a definition; sessions that run keep theirs. Raises CoordinatorError: WORKFLOW_NOT_FOUND."""
-        if not await self._change(tenant, workflow_id, self._store.delete(tenant, workflow_id, note)):
+
+        async def carry_out() -> bool:
+            async with self._turn(tenant, workflow_id):
+                removed = await self._store.delete(tenant, workflow_id, note)
+                if removed:
+                    self.interfaces.drop(tenant, workflow_id)
+                return removed
+
+        if not await self._change(tenant, workflow_id, carry_out()):
             raise await self._not_found(tenant, workflow_id)
+
+    def _turn(self, tenant: str, workflow_id: str) -> asyncio.Lock:
+        """Held while a workflow changes: what its service becomes hangs on what it was."""
+        return self._turns.setdefault((tenant, workflow_id), asyncio.Lock())
 
     async def _change(self, tenant: str, workflow_id: str, change: Coroutine[Any, Any, T]) -> T:
         """Carries out a change and forgets what it replaces, also if the caller leaves in between."""
