@@ -122,14 +122,19 @@ class Unreached(Unavailable):
 
 
 class Fenced(CoordinatorError):
-    """Another coordinator owns the session now; whoever gets this stops and writes nothing more."""
+    """Another coordinator owns the session now; whoever gets this stops and writes nothing more.
+
+    Args:
+        session_id: the session; empty = the whole store.
+    """
 
     def __init__(self, session_id: str) -> None:
+        owned = f"session {session_id!r}" if session_id else "the store of this coordinator"
         super().__init__(
-            Code.ABORTED,
+            Code.UNAVAILABLE,
             ErrorReason.ERROR_REASON_SESSION_FENCED,
-            f"session {session_id!r} is owned by another coordinator now",
-            metadata={"session_id": session_id},
+            f"{owned} is owned by another coordinator now; nothing was written: ask that one",
+            metadata={"session_id": session_id} if session_id else {},
         )
 
 

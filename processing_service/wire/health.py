@@ -63,14 +63,16 @@ class Health(HealthServicer):
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: Any
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """The status now and whenever it changes, without those that a slow reader has missed."""
+        """The status now and whenever it changes, without those that a slow reader has missed; always the last one."""
         told = None
-        while not self._closed:
+        while True:
             changed = self._changed
             status = self.status(request.service)
             if status != told:
                 told = status
                 yield _Response(status=status)
+            elif self._closed:
+                return
             else:
                 await changed.wait()
 

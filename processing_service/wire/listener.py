@@ -18,7 +18,7 @@ from processing_service.wire.health import SERVICE_NAME as HEALTH
 from processing_service.wire.health import Health
 from processing_service.wire.interceptors.edge import Edge, EdgeInterceptor
 from processing_service.wire.interceptors.sizes import MARGIN
-from processing_service.wire.reflection import add_reflection
+from processing_service.wire.reflection import MoreServices, add_reflection
 from processing_service.wire.security import TlsSettings, server_credentials
 
 PUBLIC_MESSAGE_LIMIT: Final = 4 << 20
@@ -79,14 +79,14 @@ class Listener:
         self.address = settings.address
         """Where it listens; with the real port once started."""
 
-    async def start(self, services: Iterable[str]) -> None:
-        """Begins to serve; `services` are the full names that reflection lists.
+    async def start(self, services: Iterable[str], more: MoreServices | None = None) -> None:
+        """Begins to serve; `services` are the full names that reflection lists, `more` those that come and go.
 
         Raises FAILED_PRECONDITION if the address is taken.
         """
         add_HealthServicer_to_server(self._health, self.server)
         if self._settings.reflection:
-            add_reflection([*services, HEALTH], self.server)
+            add_reflection([*services, HEALTH], self.server, more)
         self._bind()
         await self.server.start()
 

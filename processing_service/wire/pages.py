@@ -42,6 +42,11 @@ def fit(entries: Iterable[Entry], size: int) -> list[Entry]:
     return fitting
 
 
+def list_of(asked: Message) -> bytes:
+    """What a list is to its tokens: its request, with the fields that filter and no others."""
+    return asked.DESCRIPTOR.full_name.encode() + asked.SerializeToString(deterministic=True)
+
+
 def make_token(which: bytes, key: str) -> str:
     """Opaque token of the page behind `key`, bound to the list and filter that `which` stands for."""
     return base64.urlsafe_b64encode(f"{_fold(which)}{key}".encode()).decode().rstrip("=")

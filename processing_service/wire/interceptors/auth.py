@@ -10,6 +10,7 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from processing_service.wire.errors import Code, CoordinatorError
 from processing_service.wire.interceptors.metadata import Values
 from processing_service.wire.security import TokenSettings, read_secret
+from processing_service.wire.workflow_names import is_typed
 
 _READS = ("Get", "Watch", "List", "ServerReflection")
 _SCHEME = "bearer "
@@ -33,10 +34,15 @@ class Auth:
         token = self._tokens.get(_digest(sent[len(_SCHEME) :].strip()))
         if token is None:
             raise _unauthenticated("the token of the call is not one that this server knows")
-        if token.read_only and not method.rpartition("/")[2].startswith(_READS):
+        if token.read_only and not _reads(method):
             text = f"the token of {token.actor!r} may only read; {method} changes something"
             raise CoordinatorError(Code.PERMISSION_DENIED, ErrorReason.ERROR_REASON_PERMISSION_DENIED, text)
         return token.actor
+
+
+def _reads(method: str) -> bool:
+    """Whether a call changes nothing; a workflow's own Watch may start a session."""
+    return method.rpartition("/")[2].startswith(_READS) and not is_typed(method)
 
 
 def _digest(token: str) -> bytes:

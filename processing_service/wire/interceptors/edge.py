@@ -27,6 +27,7 @@ from processing_service.wire.interceptors.deadlines import DeadlineSettings, Lim
 from processing_service.wire.interceptors.inflight import InFlight
 from processing_service.wire.interceptors.sizes import limited
 from processing_service.wire.telemetry.hooks import CallEnded, Telemetry
+from processing_service.wire.workflow_names import counted_as, is_typed
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Work = Callable[[Any, Context], Awaitable[Any]]
@@ -79,8 +80,11 @@ class Edge:
         if parse is not None:
             parse = parse if limit is None else limited(parse, limit)
             parse = (_refusing if handler.request_streaming else _tolerant)(parse, method)
+        serialize: Any = handler.response_serializer
+        if handler.response_streaming and serialize is not None:
+            serialize = _unless_done(serialize)
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
-        return make(guarded, parse, handler.response_serializer)  # type: ignore[no-any-return]
+        return make(guarded, parse, serialize)  # type: ignore[no-any-return]
 
     def _guard(self, method: str, work: Work, *, limited: bool) -> Work:
         counted = None if method.startswith(_OPEN) else self.in_flight
@@ -145,13 +149,16 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         method = handler_call_details.method
-        if method not in self._wrapped:
-            handler = await continuation(handler_call_details)
-            if handler is None:
-                self._edge.telemetry.emit(CallEnded("server", UNKNOWN_METHOD, Code.UNIMPLEMENTED, 0.0))
-                return None
-            self._wrapped[method] = self._edge.wrap(method, handler, self._limit)
-        return self._wrapped[method]
+        if method in self._wrapped:
+            return self._wrapped[method]
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            self._edge.telemetry.emit(CallEnded("server", UNKNOWN_METHOD, Code.UNIMPLEMENTED, 0.0))
+            return None
+        wrapped = self._edge.wrap(counted_as(method), handler, self._limit)
+        if not is_typed(method):  # those of workflows come and go
+            self._wrapped[method] = wrapped
+        return wrapped
 
 
 def _tolerant(parse: Callable[[bytes], Any], method: str) -> Callable[[bytes], Any]:
@@ -178,6 +185,15 @@ def _refusing(parse: Callable[[bytes], Any], method: str) -> Callable[[bytes], A
             raise _malformed(method) from None
 
     return refusing
+
+
+def _unless_done(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """For responses of a stream: one that goes to many callers may come serialised."""
+
+    def serialized(response: Any) -> bytes:
+        return response if type(response) is bytes else serialize(response)
+
+    return serialized
 
 
 def _malformed(method: str) -> CoordinatorError:

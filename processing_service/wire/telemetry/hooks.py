@@ -53,6 +53,13 @@ class SessionEnded(NamedTuple):
     parent_traceparent: str = ""
 
 
+class StepReused(NamedTuple):
+    """A step, or an item of it, took a result that was there and made no call."""
+
+    operation: str
+    """`domain.rpc_in_snake_case`."""
+
+
 class StepEnded(NamedTuple):
     """One attempt of a step has ended."""
 

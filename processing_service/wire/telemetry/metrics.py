@@ -17,6 +17,7 @@ from processing_service.wire.telemetry.hooks import (
     SessionEnded,
     SessionStarted,
     StepEnded,
+    StepReused,
 )
 from processing_service.wire.telemetry.instruments import LAG_SECONDS, LONG_SECONDS, Counter, Gauge, Histogram
 
@@ -49,6 +50,7 @@ class MetricsSink:
         self._attempts = Counter(
             "processing_step_attempts_total", "Attempts of steps, by outcome.", (*step, "outcome", "reason")
         )
+        self._reused = Counter("processing_step_results_reused_total", "Results that were taken without a call.", step)
         self._steps = Histogram("processing_step_duration_seconds", "From ready to ended.", step)
         self._queued = Histogram("processing_queue_wait_seconds", "What steps waited for their turn.", step)
         self._loading = Histogram("processing_step_loading_seconds", "What steps waited for their model.", step)
@@ -74,7 +76,15 @@ class MetricsSink:
 
     @property
     def counters(self) -> tuple[Counter, ...]:
-        return (self._started, self._finished, self._attempts, self._unloads, self._rows, self._legacy)
+        return (
+            self._started,
+            self._finished,
+            self._attempts,
+            self._reused,
+            self._unloads,
+            self._rows,
+            self._legacy,
+        )
 
     @property
     def histograms(self) -> tuple[Histogram, ...]:
@@ -87,6 +97,7 @@ class MetricsSink:
             SessionStarted: lambda _: self._started.add(),
             SessionEnded: self.session,
             StepEnded: self.step,
+            StepReused: lambda record: self._reused.add((record.operation.partition(".")[0], record.operation)),
             ModelLoaded: self.loaded,
             ModelUnloaded: self.unloaded,
             CommitEnded: self.commit,

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from processing_service.wire.addresses import fault_of
 from processing_service.wire.channels import ChannelSettings, open_channel
-from processing_service.wire.errors import Code, CoordinatorError
+from processing_service.wire.errors import Code, CoordinatorError, Unavailable
 from processing_service.wire.health import Health
 from processing_service.wire.interceptors.auth import Auth
 from processing_service.wire.interceptors.edge import Edge
@@ -24,6 +24,7 @@ from processing_service.wire.interceptors.errors import from_rpc_error
 from processing_service.wire.listener import Listener, ListenerSettings, _options
 from processing_service.wire.security import TlsSettings, TokenSettings
 from processing_service.wire.telemetry.hooks import Telemetry
+from tests.http2 import DATA, END_STREAM, HEADERS, connected
 
 SERVICE = "coordinator.processing.v1.ProcessingService"
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -91,6 +92,51 @@ async def test_streams_of_one_channel_leave_another_free(listen):
         watches[0].cancel()
         await held_back
         watches[1].cancel()
+
+
+class Refusing(rpc.ProcessingServiceServicer):
+    """Asks to come back later."""
+
+    async def GetProcessingWorkflow(self, request, context):
+        raise Unavailable(ErrorReason.ERROR_REASON_STORE_UNAVAILABLE, "not yet", retry_delay=0.4)
+
+
+async def test_an_error_is_sent_as_trailers_alone(listen):
+    """One frame that ends the stream: behind headers of their own, the retry policies of gRPC would not look at it."""
+    path = f"/{SERVICE}/GetProcessingWorkflow"
+    refusing, _ = await listen(handlers=Refusing())
+    serving, _ = await listen(handlers=(handlers := Handlers()))
+    handlers.go.set()
+    async with connected(refusing.address) as refused, connected(serving.address) as served:
+        error, reply = await refused.call(path, b""), await served.call(path, b"")
+
+    assert [(frame.kind, frame.flags & END_STREAM) for frame in error] == [(HEADERS, END_STREAM)]
+    assert b"grpc-retry-pushback-ms\x03400" in error[0].payload
+    assert [frame.kind for frame in reply] == [HEADERS, DATA, HEADERS]
+
+
+async def test_an_idle_connection_may_ask_for_signs_of_life(listen):
+    """Without any call, as long as it keeps to the floor: clients of .NET and Go that ping always are not cut."""
+    floor = 0.2
+    listener, _ = await listen(ListenerSettings("127.0.0.1:0", ping_floor=floor))
+    held = []
+    async with connected(listener.address) as client:
+        for _ in range(8):
+            await asyncio.sleep(floor * 1.5)
+            held.append(await client.ping())
+
+    assert held == [True] * 8
+
+
+async def test_a_connection_that_pings_quicker_than_the_floor_is_cut(listen):
+    """With the reason that gRPC has for it."""
+    listener, _ = await listen()
+    async with connected(listener.address) as client:
+        held = [await client.ping() for _ in range(8)]
+
+    assert held[0]
+    assert not all(held)
+    assert client.farewell == b"too_many_pings"
 
 
 async def test_health_is_told(listen):
@@ -170,6 +216,20 @@ async def test_drain_waits_for_calls(listen):
         assert await running == pb.GetProcessingWorkflowResponse()
         assert await draining
         assert from_rpc_error(raised.value).reason == ErrorReason.ERROR_REASON_SERVER_DRAINING
+
+
+async def test_drain_of_an_idle_server_is_told(listen):
+    """Who watches the health of a server without calls hears NOT_SERVING before the stream ends."""
+    listener, health = await listen()
+    health.set(SERVICE, True)
+    async with open_channel(ChannelSettings(listener.address)) as channel:
+        watch = HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+        assert (await watch.read()).status == SERVING
+
+        assert await listener.drain(20)
+
+        assert (await watch.read()).status == NOT_SERVING
+        assert await watch.read() is grpc.aio.EOF
 
 
 async def test_drain_has_an_end(listen):

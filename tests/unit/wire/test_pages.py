@@ -3,10 +3,11 @@
 import base64
 
 import pytest
+from coordinator.processing.v1 import processing_pb2 as pb
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from processing_service.wire.errors import CoordinatorError
-from processing_service.wire.pages import PAGE_BYTES, fit, make_token, page_size, read_number, read_token
+from processing_service.wire.pages import PAGE_BYTES, fit, list_of, make_token, page_size, read_number, read_token
 
 
 def test_a_page_has_a_hundred_entries_unless_asked():
@@ -26,6 +27,18 @@ def test_a_token_gives_its_key_back(key):
     assert "=" not in token
     with pytest.raises(CoordinatorError, match="PAGE_TOKEN_INVALID"):
         read_token(b"another list", token)
+
+
+def test_lists_without_a_filter_are_not_the_same() -> None:
+    """Their requests have no bytes, and some have the same; a token of one is none of another."""
+    asked = (
+        pb.GetProcessingSessionsRequest(),
+        pb.GetProcessingWorkflowsRequest(),
+        pb.GetProcessingBatchItemsRequest(batch_id="a"),
+        pb.GetProcessingSessionEventsRequest(session_id="a"),
+    )
+
+    assert len({list_of(request) for request in asked}) == len(asked)
 
 
 def test_no_token_is_the_first_page():

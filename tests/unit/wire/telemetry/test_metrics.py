@@ -17,6 +17,7 @@ from processing_service.wire.telemetry.hooks import (
     SessionEnded,
     SessionStarted,
     StepEnded,
+    StepReused,
     Telemetry,
 )
 from processing_service.wire.telemetry.instruments import Histogram
@@ -39,6 +40,7 @@ def page():
         SessionStarted("s1", "read-text"),
         SessionEnded("s1", "read-text", "FAILED", 12.0, reason="STEP_FAILED"),
         StepEnded("s1", "s1/a#1", "model.get_model", "FAILED", 1, 0.5, "MODEL_NOT_FOUND", "", "", 0.1, 0.2, 0.3, 0.4),
+        StepReused("model.get_model"),
         ModelLoaded("detector", "1", 0.3, 100, 250, 2),
         ModelUnloaded("detector", "1", True, 150, 1),
         CommitEnded(7, 3, 0.002),
@@ -169,3 +171,10 @@ async def test_loop_lag_sees_what_blocks():
     sampler.stop()
 
     assert seen[0] > 0.05
+
+
+def test_results_that_were_taken(page):
+    """They are counted by operation, apart from attempts."""
+    samples = scrape(page)
+    step = {"domain": "model", "operation": "model.get_model"}
+    assert value(samples, "processing_step_results_reused_total", **step) == 1
