@@ -62,7 +62,7 @@ class InferenceServicer(InferenceServiceServicer):
             self.sessions,
             self.settings.max_in_flight,
         )
-        self._repeats = Repeats()
+        self._repeats = Repeats(self.settings.request_retention)
 
     async def close(self) -> None:
         """Wait for what runs, drop what waits, and give all memory back."""

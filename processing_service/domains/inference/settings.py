@@ -32,3 +32,6 @@ class InferenceSettings:
 
     session_idle: float = 86_400.0
     """Seconds without a run after which an inference session is forgotten."""
+
+    request_retention: float = 86_400.0
+    """How long a request_id is known, in seconds; the oldest go before that where there are more than 10,000."""
