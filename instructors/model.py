@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from coordinator.model.v1.model_pb2 import GetModelRequest
 
 from instructors.base import BaseInstructor
+from processing_service.engine.base import SessionContext
 from processing_service.wire.callcontext import CallContext
 
 
@@ -26,6 +27,11 @@ class Pin(NamedTuple):
         version, _, digest = text.partition("@")
         return cls(model_id, version, digest)
 
+    @classmethod
+    def of_session(cls, session: SessionContext) -> Pin | None:
+        """The model that a session has run with since it began; None if it has none, or is about to begin."""
+        return cls.of(session.request.model_id, session.model_pin) if session.model_pin else None
+
     @property
     def text(self) -> str:
         """`version@digest`, as it is stored with the session."""
@@ -39,8 +45,9 @@ PINNED: Final = ("model_version", "model_digest", "inference_session_id")
 class ModelInstructor(BaseInstructor):
     """Calls the Model domain."""
 
-    async def resolve(self, model_id: str, context: CallContext) -> Pin:
-        """The newest version of the model. Raises CoordinatorError: MODEL_NOT_FOUND, MODEL_INVALID."""
+    async def resolve(self, model_id: str, context: CallContext, model_version: str = "") -> Pin:
+        """That version of the model, or the newest. Raises CoordinatorError: MODEL_NOT_FOUND, MODEL_INVALID."""
         operation = self._domains.operation("model.get_model")
-        reply: Any = await self.coordinate(operation, GetModelRequest(model_id=model_id), context=context)
+        request = GetModelRequest(model_id=model_id, model_version=model_version)
+        reply: Any = await self.coordinate(operation, request, context=context)
         return Pin(reply.model.model_id, reply.model.model_version, reply.model.digest)

@@ -47,3 +47,21 @@ async def test_a_waiter_that_is_cancelled_takes_no_turn():
     waiter.cancel()
     await asyncio.gather(waiter, return_exceptions=True)
     assert (turns.out, turns.waiting) == (0, 0)
+
+
+async def test_a_clock_that_stands_still_is_no_wait():
+    """Who waits in a pause gets as long afterwards as it had."""
+    turns, halted = Turns(1), iter((0.0, 0.04, 0.06, 0.06))
+    turns.take()
+    assert not await turns.wait(0.001, lambda: next(halted))
+    assert next(halted, None) is None
+    assert (turns.out, turns.waiting) == (1, 0)
+
+
+async def test_a_turn_may_come_in_a_pause():
+    """It is taken at once."""
+    turns = Turns(1)
+    turns.take()
+    asyncio.get_running_loop().call_later(0.1, turns.leave)
+    assert await turns.wait(0.001, asyncio.get_running_loop().time)
+    assert (turns.out, turns.waiting) == (1, 0)
