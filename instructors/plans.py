@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
+from coordinator.processing.v1.processing_pb2 import WorkflowStep
 from google.protobuf.descriptor import Descriptor
 
 from instructors.domains import Domains, Operation
@@ -16,6 +17,10 @@ from processing_service.engine.definitions.compiler import EXECUTE
 OWN: Final = "processing"
 """The domain that takes references as they are."""
 _FOREVER: Final = float("inf")
+_LOADING: Final = frozenset(
+    f"/coordinator.inference.v1.InferenceService/{rpc}" for rpc in ("PostInferenceExecute", "PostInferenceLoad")
+)
+"""Paths of the calls that load a model if need be, of whatever domain."""
 _KEPT: Final = 512
 """Definitions that are kept."""
 
@@ -37,10 +42,20 @@ class PlannedStep(NamedTuple):
     takes_data: bool
     """True if its request can hold references whose content has to be put in."""
     is_child: bool
+    needs_model: bool
+    """True if its call needs a model in memory, which its request names."""
     says_times: bool
     """True if its response says where the time went."""
     is_simple: bool
     """True if no content has to be read before its request is built."""
+    kind: str
+    """What its calls are told apart by, as to how long they take: the operation, and its variant if it has some."""
+    subject: str
+    """Field of its request that says what they work on; empty if there is none."""
+    timeout: float
+    """Seconds that an attempt may take."""
+    is_reusable: bool
+    """True if its definition lets other sessions take its result."""
 
 
 class Planned(NamedTuple):
@@ -92,11 +107,29 @@ class Plans:
             pins=_pins(operation.kind.request),
             takes_data=carries_data(operation.kind.request) and operation.domain != OWN,
             is_child=is_child,
+            needs_model=operation.path in _LOADING,
             says_times=not is_child and "loading" in operation.kind.response.fields_by_name,
             is_simple=not compiled.template.openings,
+            kind=_kind(operation, written),
+            subject=_subject(operation),
+            timeout=written.timeout.ToMicroseconds() / 1e6 if written.HasField("timeout") else _FOREVER,
+            is_reusable=definition.workflow.reuse_enabled and written.pure and not is_child,
         )
 
 
 def _pins(request: Descriptor) -> tuple[str, ...]:
     fields = request.fields_by_name
     return tuple(name for name in PINNED if name in fields) if "model_id" in fields else ()
+
+
+def _kind(operation: Operation, written: WorkflowStep) -> str:
+    """The operation with the alternative of a oneof that the step chooses, such as one of postprocessing's."""
+    fields = operation.kind.request.fields_by_name
+    chosen = (fields[name] for name in sorted(written.parameters.fields) if name in fields)
+    variants = [field.name for field in chosen if field.containing_oneof and len(field.containing_oneof.fields) > 1]
+    return ".".join((operation.name, *variants))
+
+
+def _subject(operation: Operation) -> str:
+    name = "workflow_id" if operation.name == EXECUTE else "model_id"
+    return name if name in operation.kind.request.fields_by_name else ""
