@@ -100,6 +100,64 @@ async def test_many_watchers_of_a_session_see_all_of_it(slow):
         assert [update.event for update in updates if update.HasField("event")] == events[after:]
 
 
+def grouped(coordinator, session_id, after=0):
+    """The stream of a watcher that takes several events in one message."""
+    request = pb.WatchProcessingSessionRequest(session_id=session_id, after_sequence=after, grouped_events=True)
+    return coordinator.stub.WatchProcessingSession(request)
+
+
+def flat(updates):
+    """The events among the updates."""
+    return [
+        event
+        for update in updates
+        for event in ([update.event] if update.HasField("event") else update.event_group.events)
+    ]
+
+
+async def test_watchers_of_a_busy_session_see_all_of_it_in_few_messages(slow):
+    """Thirty of them, some one by one and some in groups; each has the whole history, the latter in less messages."""
+    each = echo(text="${item}", delay="0.002s", foreach={"items": "${parameters.texts}", "max_parallel": 4})
+    await slow.put("each", each, parameters={"texts": {"value_type": "STRING", "is_list": True}})
+    await slow.execute("each", {"texts": [str(number) for number in range(400)]}, session_id="s", background=True)
+
+    async def watch(call):
+        return [update async for update in call]
+
+    singly = [asyncio.ensure_future(watch(slow.watch("s", 0))) for _ in range(15)]
+    together = [asyncio.ensure_future(watch(grouped(slow, "s"))) for _ in range(15)]
+    one_by_one, in_groups = await asyncio.gather(*singly), await asyncio.gather(*together)
+    events = await slow.events("s")
+
+    assert all(flat(updates) == events for updates in one_by_one + in_groups)
+    assert not any(update.HasField("event_group") for updates in one_by_one for update in updates)
+    assert all(len(updates) < len(events) / 2 for updates in in_groups)
+
+
+async def test_a_group_ends_where_the_watch_does(slow):
+    """An ended session is given from the start in one group, behind the snapshot."""
+    session = (await slow.execute("fast", session_id="s")).session
+    snapshot, group = [update async for update in grouped(slow, "s")]
+
+    assert snapshot.snapshot.last_sequence == session.last_sequence
+    assert list(group.event_group.events) == await slow.events("s")
+
+
+async def test_a_watch_that_began_at_the_end_sees_a_retry(slow):
+    """Who watches a session that was retried since its feed had ended has a new one."""
+    await slow.put("bad", echo(delay="-1s"))
+    await slow.execute("bad", session_id="s")
+    first = [update async for update in slow.watch("s", 0)]
+    retry = pb.PostSessionControlRequest(session_id="s", control_action=pb.CONTROL_ACTION_RETRY)
+    await slow.stub.PostSessionControl(retry)
+    second = [update async for update in slow.watch("s", sequences(first)[-1])]
+    events = await slow.events("s")
+
+    assert first[-1].event.session_attempt == 1
+    assert second[-1].event.session_attempt == 2
+    assert sequences(first) + sequences(second) == [event.sequence for event in events]
+
+
 @pytest.mark.parametrize("after", [0, 3])
 async def test_a_watch_goes_on_from_any_number(slow, after):
     """after_sequence gives the old events behind it, too, of live sessions and of ended ones."""

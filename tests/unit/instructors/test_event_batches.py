@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from coordinator.processing.v1 import processing_pb2 as pb
 
 from instructors.event_batches import EventBatches, History
+from processing_service.engine.records import Kind
 from tests.doubles import FakeHistory
 
 HISTORY = History("s", "", 1)
@@ -24,8 +26,12 @@ def batches(store):
     return EventBatches(store)
 
 
+def events(batch):
+    return [event for piece in batch.pieces for event in piece.events]
+
+
 def sequences(batch):
-    return [update.event.sequence for update in batch.updates]
+    return [event.sequence for event in events(batch)]
 
 
 async def test_who_asks_meanwhile_is_given_the_same_batch(store, batches):
@@ -34,7 +40,7 @@ async def test_who_asks_meanwhile_is_given_the_same_batch(store, batches):
 
     assert len({id(batch) for batch in given}) == 1
     assert sequences(given[0]) == list(range(1, 501))
-    assert {update.event.step_id for update in given[0].updates} == {"say"}
+    assert {event.step_id for event in events(given[0])} == {"say"}
     assert store.reads == [0]
 
 
@@ -105,3 +111,42 @@ async def test_one_who_leaves_takes_nothing_from_the_others(store, batches):
 
     assert sequences(await staying) == list(range(1, 501))
     assert store.reads == [0]
+
+
+async def test_a_batch_comes_in_groups_or_one_by_one(batches):
+    """Serialised once, whichever its watcher asked for."""
+    (batch,) = await asyncio.gather(batches.behind(HISTORY, 0, STEPS))
+    parse = pb.WatchProcessingSessionResponse.FromString
+    groups = [parse(message).event_group.events for piece in batch.pieces for message in piece.grouped]
+    singles = [parse(message).event for piece in batch.pieces for message in piece.singles]
+
+    assert [len(group) for group in groups] == [100] * 5
+    assert [event for group in groups for event in group] == singles == events(batch)
+    assert batch.pieces[0].grouped is batch.pieces[0].grouped
+    assert batch.last == 500
+
+
+async def test_one_event_is_no_group(batches):
+    """It comes as to a watcher that asked for none."""
+    (piece,) = (await batches.behind(HISTORY, 1199, STEPS)).pieces
+
+    assert piece.grouped == piece.singles
+
+
+async def test_a_group_ends_with_an_attempt(store, batches):
+    """A watch may end there, and what came late is not in it."""
+    store.add(1, Kind.SESSION_ENDED)
+    store.add(2)
+    batch = await batches.behind(HISTORY, 1198, STEPS)
+
+    assert [[event.sequence for event in piece.events] for piece in batch.pieces] == [[1199, 1200, 1201], [1202, 1203]]
+    assert [piece.ended_attempt for piece in batch.pieces] == [1, 0]
+
+
+async def test_a_group_fits_a_message(store, batches):
+    """Clients take 4 MiB."""
+    for _ in range(5):
+        store.add(1, Kind.COMMAND_APPLIED, message="x" * (700 << 10))
+    batch = await batches.behind(HISTORY, 1200, STEPS)
+
+    assert [len(piece.events) for piece in batch.pieces] == [2, 2, 1]
