@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
@@ -84,6 +84,12 @@ class ArtifactInstructor:
             _compare(expected, size, await content.digest())
             stored, created = await content.keep(expected.media_type, expected.type_name)
         return pb.PostProcessingArtifactResponse(artifact=stored, created=created)
+
+    async def check_payloads(self, payloads: Mapping[str, Datum]) -> None:
+        """Raises CoordinatorError: ARTIFACT_NOT_FOUND for a reference that nothing stands behind."""
+        for datum in payloads.values():
+            if datum.WhichOneof("content") == "artifact":
+                await self._store.find(datum.artifact.digest)
 
     async def store_payloads(self, payloads: MutableMapping[str, Datum]) -> list[bytes]:
         """Puts large content of a request into the store and its references in place; the digests of all references.

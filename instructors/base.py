@@ -12,9 +12,11 @@ from coordinator.error.v1.error_pb2 import ErrorReason
 from google.protobuf.message import DecodeError, Message
 from grpc.aio import AioRpcError
 
+from instructors.cancel_proof import CancelProof
 from instructors.domains import Domain, Domains, Operation
+from instructors.durations import budget_too_short
 from instructors.messages import build, separate
-from instructors.turns import Turns
+from instructors.turns import PATIENT, Patience, Turns
 from processing_service.wire.callcontext import CallContext, current, outgoing_metadata
 from processing_service.wire.channels import InProcessChannel
 from processing_service.wire.errors import Code, CoordinatorError, Unreached, invalid
@@ -68,8 +70,6 @@ class BaseInstructor:
         self.domain = domain
         self.turns = Turns(domain.max_in_flight)
         """Counts the calls that are out."""
-        self.queued: set[str] = set()
-        """Step keys of the calls that wait for a turn."""
         self._domains, self._peers = domains, peers
         self._settings, self._telemetry = settings, telemetry
         self._peer = f"the {domain.name} domain"
@@ -77,6 +77,11 @@ class BaseInstructor:
         self._direct = isinstance(domain.channel, InProcessChannel)
         self._untraced = telemetry.tracing is None
         self._methods: dict[str, Any] = {}
+        self._proof = CancelProof(domain.channel) if self._remote and domain.channel is not None else None
+
+    async def heard_cancel(self) -> bool:
+        """Whether the domain has heard of the calls that were cancelled by now; False if it cannot be reached."""
+        return self._proof is None or await self._proof.heard()
 
     async def call(
         self,
@@ -99,7 +104,7 @@ class BaseInstructor:
             CoordinatorError: what the domain answered; DOMAIN_UNAVAILABLE (Unreached if the call never left),
                 DEADLINE_EXCEEDED, PAYLOAD_TOO_LARGE.
         """
-        found = self._domains.operation(f"{self.domain.name}.{operation}")
+        found = self.operation(operation)
         context = current() if context is None else context
         until = context.deadline if deadline is None else deadline
         data = await self.send(found, request, _FOREVER if until is None else until, context)
@@ -111,18 +116,21 @@ class BaseInstructor:
         request: Message,
         deadline: float,
         context: CallContext,
-        max_queued: float = _FOREVER,
+        patience: Patience = PATIENT,
     ) -> bytes:
-        """Makes one call, once, and gives the response as it came. Raises as `call`; STEP_QUEUED_TOO_LONG.
+        """Makes one call, once, and gives the response as it came.
 
         Args:
-            deadline: in seconds of `time.monotonic()`.
-            max_queued: seconds that it may wait for its turn.
+            deadline: in seconds of `time.monotonic()`; later by what the clocks of its session stand still meanwhile.
+            patience: how long it may wait for its turn.
+
+        Raises:
+            CoordinatorError: as `call`; STEP_QUEUED_TOO_LONG, BUDGET_TOO_SHORT.
         """
         method = self._methods.get(operation.path) or self._open(operation)
         turns = self.turns
         if not turns.take():
-            await self._queue(deadline, max_queued, context.idempotency_key)
+            deadline = await self._queue(deadline, patience, context.idempotency_key)
         started, code = time.monotonic(), 0
         try:
             timeout, metadata = self._timeout(deadline - started), outgoing_metadata(context)
@@ -140,18 +148,19 @@ class BaseInstructor:
         return reply
 
     async def send_watched(
-        self, operation: Operation, request: Message, deadline: float, context: CallContext, max_queued: float
+        self, operation: Operation, request: Message, deadline: float, context: CallContext, patience: Patience
     ) -> bytes:
         """As `send`, for a caller that cancels the call when its time is over and has its deadline in the context.
 
         To a domain in this process it goes without a channel, unless a span has to be made for it.
         """
         if not self._direct or not (self._untraced or not context.traceparent.endswith(_SAMPLED)):
-            return await self.send(operation, request, deadline, context, max_queued)
+            return await self.send(operation, request, deadline, context, patience)
         method = self._methods.get(operation.name) or self._open_direct(operation)
         turns = self.turns
         if not turns.take():
-            await self._queue(deadline, max_queued, context.idempotency_key)
+            deadline = await self._queue(deadline, patience, context.idempotency_key)
+            context = context._replace(deadline=deadline)
         try:
             if deadline <= time.monotonic():
                 raise self._late()
@@ -159,6 +168,10 @@ class BaseInstructor:
         finally:
             turns.leave()
         return reply
+
+    def operation(self, rpc: str) -> Operation:
+        """An operation of this domain, by its RPC in snake_case. Raises CoordinatorError: OPERATION_NOT_FOUND."""
+        return self._domains.operation(f"{self.domain.name}.{rpc}")
 
     def parse(self, operation: Operation, data: bytes) -> Message:
         """The response in these bytes. Raises CoordinatorError: FOREIGN if they are something else."""
@@ -238,18 +251,22 @@ class BaseInstructor:
         method = self._methods[operation.name] = self.domain.channel.direct(operation.path)
         return method
 
-    async def _queue(self, deadline: float, max_queued: float, key: str) -> None:
-        """Waits for a turn. Raises CoordinatorError: STEP_QUEUED_TOO_LONG, DEADLINE_EXCEEDED."""
-        left = deadline - time.monotonic()
-        self.queued.add(key)
-        try:
-            if await self.turns.wait(min(left, max_queued)):
-                return
-        finally:
-            self.queued.discard(key)
-        if left <= max_queued:
-            raise self._late()
-        raise CoordinatorError(
+    async def _queue(self, deadline: float, patience: Patience, key: str) -> float:
+        """Waits for a turn; the deadline as it is then.
+
+        Raises:
+            CoordinatorError: STEP_QUEUED_TOO_LONG, BUDGET_TOO_SHORT, DEADLINE_EXCEEDED.
+            NotSent: it was recalled.
+        """
+        halted, left = patience.halted(), deadline - time.monotonic()
+        if await self.turns.wait(min(left - patience.needed, patience.max_queued), patience.halted, key):
+            return deadline + patience.halted() - halted
+        if left - patience.needed > patience.max_queued:
+            raise self._queued_too_long(patience.max_queued)
+        raise budget_too_short(patience.what, patience.needed, patience.needed) if patience.needed else self._late()
+
+    def _queued_too_long(self, max_queued: float) -> CoordinatorError:
+        return CoordinatorError(
             Code.DEADLINE_EXCEEDED,
             ErrorReason.ERROR_REASON_STEP_QUEUED_TOO_LONG,
             f"waited {max_queued:g} s for one of {self.turns.limit} calls to {self._peer}; raise one of both",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 
+from instructors.control_calls import patience_of
+from instructors.enum_numbers import names, required
 from instructors.repeats import Repeats
+from instructors.reruns import NONE, RerunFinder
 from instructors.selection import selected
 from instructors.sessions import SessionReader
 from processing_service.engine.base import Engine
@@ -19,15 +22,11 @@ from processing_service.engine.events import Command
 from processing_service.engine.ids import check_id
 from processing_service.engine.managers.sessions import SessionManager
 from processing_service.engine.records import Action, SessionState
-from processing_service.engine.refusals import check_legal
+from processing_service.engine.refusals import check_legal, check_no_cell
 from processing_service.engine.store.base import RequestNote, SessionFilter, SessionRow, SessionStore
 from processing_service.wire.callcontext import CallContext, current
 from processing_service.wire.errors import Code, CoordinatorError, invalid
 
-_PATIENCE_S: Final = 5.0
-"""How long a caller without a deadline waits, in seconds."""
-_MARGIN_S: Final = 0.1
-"""How long before the deadline of the call the reply goes out at the latest, in seconds."""
 _PAGE: Final = 200
 """Sessions that are read at a time."""
 _AT_ONCE: Final = 20
@@ -35,6 +34,7 @@ _AT_ONCE: Final = 20
 _SHOWN: Final = 100
 """Sessions that a reply names, at most."""
 _METHOD: Final = "PostSessionControl"
+_RETRY_FAILED: Final = "RETRY_FAILED of the batch (`batch retry-failed`, or PostBatchControl) runs those that failed"
 
 _Act = Callable[[RequestNote | None], Awaitable[pb.PostSessionControlResponse]]
 _Again = Callable[[str], Awaitable[pb.PostSessionControlResponse]]
@@ -44,6 +44,7 @@ class ControlInstructor:
     """Gives commands to sessions.
 
     Args:
+        reruns: finds what a RETRY may not keep.
         now_us: microseconds since the Unix epoch.
     """
 
@@ -54,8 +55,10 @@ class ControlInstructor:
         reader: SessionReader,
         engine: Engine,
         repeats: Repeats,
+        reruns: RerunFinder,
         now_us: Callable[[], int],
     ) -> None:
+        self._reruns = reruns
         self._store, self._sessions, self._reader = store, sessions, reader
         self._engine, self._repeats, self._now_us = engine, repeats, now_us
 
@@ -73,10 +76,8 @@ class ControlInstructor:
         else:
             check_id("session_id", request.session_id)
             work = self._control_one(request, command, call, response)
-        remaining = call.remaining()
-        patience = _PATIENCE_S if remaining is None else max(0.0, remaining - _MARGIN_S)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(patience_of(call)):
                 return await complete(work, _METHOD)
         except TimeoutError:  # what has been told by now stands in the response, and the rest goes on
             return response
@@ -85,7 +86,7 @@ class ControlInstructor:
         if bool(request.session_id) == request.HasField("selector"):
             text = "give a session_id or a selector, and not both"
             raise invalid(ErrorReason.ERROR_REASON_FIELD_CONFLICT, "session_id", text)
-        action, now_us = _action(request.control_action), self._now_us()
+        action, now_us = required(Action, request.control_action, "control_action"), self._now_us()
         budget_us = 0
         if request.HasField("timeout"):
             if action is not Action.RETRY:
@@ -104,20 +105,29 @@ class ControlInstructor:
         session_id, tenant = request.session_id, call.tenant
         response.session_ids.append(session_id)
         response.matched_count = 1
+        reruns = NONE
 
         async def show() -> None:
             session, _ = await self._reader.snapshot(session_id, tenant)
             response.session.CopyFrom(session)
             if command.action is Action.RETRY:
-                response.planned_steps.extend(_planned(session.steps))
+                response.planned_steps.extend(_planned(session.steps, reruns.causes))
 
         async def act(note: RequestNote | None) -> pb.PostSessionControlResponse:
+            nonlocal reruns
             row = await self._reader.row(session_id, tenant)
             _check_workflow(request, row)
-            await show()
+            if command.action is Action.RETRY:
+                check_no_cell(row, "retried", _RETRY_FAILED)
+            if command.action is Action.RETRY and row.state in LEGAL[Action.RETRY]:
+                reruns = await self._reruns.find(session_id, tenant, call)
+            if request.validate_only or command.action is Action.RETRY:
+                await show()
+            else:  # a cancel does not wait until a long history is read
+                response.session.CopyFrom(self._reader.brief(row))
             check_legal(session_id, row.state, command)
             if not request.validate_only:
-                await self._engine.deliver(session_id, tenant, command, note)
+                await self._engine.deliver(session_id, tenant, command._replace(rerun=reruns.changed), note)
                 response.session.CopyFrom(await self._reader.read(session_id, tenant))
                 response.applied = True
             return response
@@ -139,6 +149,8 @@ class ControlInstructor:
         which = selected(request.selector, call.tenant)
         _check_bounded(request.selector)
         which = which._replace(states=_legal(command.action, which.states))
+        if command.action is Action.RETRY and which.batch_id:
+            raise invalid(ErrorReason.ERROR_REASON_FIELD_CONFLICT, "selector.batch_id", f"for cells {_RETRY_FAILED}")
 
         async def act(note: RequestNote | None) -> pb.PostSessionControlResponse:
             await self._tell_all(which, command, response, really=not request.validate_only)
@@ -168,7 +180,8 @@ class ControlInstructor:
         before = 0
         while rows := await self._store.page(which, before, _PAGE):
             before = rows[-1].number
-            ids = [row.start.session_id for row in rows]
+            whole = command.action is not Action.RETRY  # cells are retried by their batches
+            ids = [row.start.session_id for row in rows if whole or not row.start.batch_id]
             if really:
                 ids = await self._tell_some(ids, which.tenant, command)
             response.matched_count += len(ids)
@@ -184,6 +197,8 @@ class ControlInstructor:
         return told
 
     async def _tell(self, session_id: str, tenant: str, command: Command) -> bool:
+        if command.action is Action.RETRY:
+            command = command._replace(rerun=(await self._reruns.find(session_id, tenant, current())).changed)
         try:
             await self._engine.deliver(session_id, tenant, command)
         except CoordinatorError as error:
@@ -191,21 +206,6 @@ class ControlInstructor:
                 raise
             return False
         return True
-
-
-def _action(number: int) -> Action:
-    if not number:
-        text = f"is one of {_names(Action)}"
-        raise invalid(ErrorReason.ERROR_REASON_FIELD_REQUIRED, "control_action", text)
-    try:
-        return Action(number)
-    except ValueError:
-        text = f"{number} is none; take one of {_names(Action)}"
-        raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "control_action", text) from None
-
-
-def _names(members: Iterable[Action | SessionState]) -> str:
-    return ", ".join(member.name for member in members)
 
 
 def _check_workflow(request: pb.PostSessionControlRequest, row: SessionRow) -> None:
@@ -225,19 +225,24 @@ def _legal(action: Action, asked: Sequence[SessionState]) -> tuple[SessionState,
     """The states that a command may find among those that are asked for."""
     legal = tuple(state for state in sorted(LEGAL[action]) if not asked or state in asked)
     if not legal:
-        text = f"{action.name} is possible in {_names(sorted(LEGAL[action]))} only"
+        text = f"{action.name} is possible in {names(sorted(LEGAL[action]))} only"
         raise invalid(ErrorReason.ERROR_REASON_FIELD_CONFLICT, "selector.states", text)
     return legal
 
 
-def _planned(steps: Iterable[pb.StepStatus]) -> Iterable[pb.PlannedStep]:
-    """What a new attempt takes over and what it runs again."""
+def _planned(steps: Iterable[pb.StepStatus], causes: Mapping[str, str]) -> Iterable[pb.PlannedStep]:
+    """What a new attempt takes over and what it runs again.
+
+    Args:
+        causes: why steps run again that ended well, by step_id.
+    """
     for step in steps:
-        kept = step.state in (pb.STEP_STATE_SUCCEEDED, pb.STEP_STATE_SKIPPED)
+        kept = step.state in (pb.STEP_STATE_SUCCEEDED, pb.STEP_STATE_SKIPPED) and step.step_id not in causes
         state = pb.StepState.Name(step.state).removeprefix("STEP_STATE_")
+        how = f"it is {state} in attempt {step.attempt}" if step.attempt else f"it is {state}"
         yield pb.PlannedStep(
             step_id=step.step_id,
             operation=step.operation,
             reuse_decision=pb.REUSE_DECISION_REUSE if kept else pb.REUSE_DECISION_RERUN,
-            reason=f"it is {state} in attempt {step.attempt}" if step.attempt else f"it is {state}",
+            reason=causes.get(step.step_id, how),
         )

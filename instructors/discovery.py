@@ -133,35 +133,25 @@ async def _ask_any_version(channel: grpc.aio.Channel, service_name: str) -> tupl
 
 
 async def _ask(channel: grpc.aio.Channel, method: str, service_name: str) -> tuple[Files, str]:
-    """The files of the service, by name, and its name."""
-    info: Any = channel.stream_stream(
+    """The files of the service, by name, and its name.
+
+    Each question is a stream of one message, sent in one go with its end: a write that comes after the status of a
+    refused stream loses that status in grpc.aio.
+    """
+    answer: Any = channel.unary_unary(
         method, pb.ServerReflectionRequest.SerializeToString, pb.ServerReflectionResponse.FromString
     )
-    call = info()
-    try:
-        if not service_name:
-            listed = await _answer(call, pb.ServerReflectionRequest(list_services=""))
-            service_name = _only([found.name for found in listed.list_services_response.service])
-        files: dict[str, FileDescriptorProto] = {}
-        asked = pb.ServerReflectionRequest(file_containing_symbol=service_name)
-        while True:
-            answer = await _answer(call, asked)
-            _take(answer, files, service_name)
-            missing = _missing(files)
-            if not missing:
-                return files, service_name
-            asked = pb.ServerReflectionRequest(file_by_filename=missing)
-    finally:
-        call.cancel()
-
-
-async def _answer(call: Any, request: pb.ServerReflectionRequest) -> pb.ServerReflectionResponse:
-    await call.write(request)
-    answer = await call.read()
-    if answer is grpc.aio.EOF:
-        raise AioRpcError(await call.code(), await call.initial_metadata(), await call.trailing_metadata())
-    found: pb.ServerReflectionResponse = answer
-    return found
+    if not service_name:
+        listed = await answer(pb.ServerReflectionRequest(list_services=""))
+        service_name = _only([found.name for found in listed.list_services_response.service])
+    files: dict[str, FileDescriptorProto] = {}
+    asked = pb.ServerReflectionRequest(file_containing_symbol=service_name)
+    while True:
+        _take(await answer(asked), files, service_name)
+        missing = _missing(files)
+        if not missing:
+            return files, service_name
+        asked = pb.ServerReflectionRequest(file_by_filename=missing)
 
 
 def _take(answer: pb.ServerReflectionResponse, files: dict[str, FileDescriptorProto], service_name: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -20,18 +21,36 @@ from coordinator.processing.v1.processing_pb2 import (
     SessionState,
 )
 
+from instructors.admission import Admission
+from instructors.admission_settings import AdmissionSettings
+from instructors.base import BaseInstructor
+from instructors.durations import LOAD, NONE, Durations, Pace, budget_too_short, described
+from instructors.formers import Load
 from instructors.heartbeats import Heartbeats
 from instructors.inputs import Inputs, SessionRun
 from instructors.messages import check_size
 from instructors.model import Pin
+from instructors.model_versions import ModelVersions
 from instructors.payloads import take_contents_out
 from instructors.plans import PlannedStep, Plans
 from instructors.registry import Instructors
 from instructors.results import ResultCache
-from processing_service.engine.base import Progress, Resolution, Result, SessionContext, StepCall, Times
+from instructors.reuse import Asked, Reuse
+from instructors.turn_wait import TurnWait
+from instructors.turns import PATIENT, Patience
+from processing_service.engine.base import (
+    UNKNOWN_TIMES,
+    NotSent,
+    Progress,
+    Resolution,
+    Result,
+    SessionContext,
+    StepCall,
+    Times,
+)
 from processing_service.engine.ledger import INLINE_BYTES
 from processing_service.engine.records import Output, Spent
-from processing_service.engine.store.base import ArtifactStore
+from processing_service.engine.store.base import ArtifactStore, ReuseStore
 from processing_service.wire.callcontext import CallContext, current, serving
 from processing_service.wire.errors import Code, CoordinatorError, from_failure
 
@@ -42,6 +61,10 @@ StartChild = Callable[[StepCall, PostWorkflowExecuteRequest], Awaitable[PostWork
 Trace = Callable[[str, str], str]
 """From a traceparent and a step key to the traceparent of the step's own span."""
 
+_FOREVER: Final = float("inf")
+_TOO_SHORT: Final = ErrorReason.ERROR_REASON_BUDGET_TOO_SHORT
+_TIMER_SLACK_S: Final = 0.2
+"""How late the engine's timer may be, in seconds, and a bit."""
 _CLOSING_S: Final = 10.0
 """Time that the end of an inference session may take, in seconds."""
 
@@ -56,6 +79,10 @@ class Dispatch:
         now_us: the engine's clock, in microseconds since the Unix epoch.
         trace: gives each step its span; by default all steps carry their session's trace context.
         cache: of parsed results.
+        admission: lets calls pass that need a model.
+        durations: what calls took lately.
+        stored: results that steps may take; without it, and `load`, each step makes its call.
+        load: reads the session that another is started from.
     """
 
     def __init__(
@@ -66,18 +93,27 @@ class Dispatch:
         now_us: Callable[[], int],
         trace: Trace | None = None,
         cache: ResultCache | None = None,
+        admission: Admission | None = None,
+        durations: Durations | None = None,
+        stored: ReuseStore | None = None,
+        load: Load | None = None,
     ) -> None:
         self._instructors, self._artifacts = instructors, artifacts
         self._start_child, self._now_us = start_child, now_us
         self._trace = trace
-        self._cache = cache or ResultCache()
+        self._cache, self._durations = cache or ResultCache(), durations or Durations()
         self._inputs = Inputs(artifacts, self._cache)
         self._plans = Plans(instructors.domains)
-        self._heartbeats = Heartbeats(lambda domain, key: key in instructors[domain].queued)
+        self.reuse = (
+            Reuse(self._inputs, self._plans, ModelVersions(instructors), stored, load) if stored and load else None
+        )
+        """Finds results that need no call."""
+        self._admission = admission or Admission(instructors, AdmissionSettings(), now_us)
+        self._heartbeats = Heartbeats()
 
     async def opened(self, session: SessionContext) -> None:
         """Pins the model of a session that is about to begin. Raises CoordinatorError: MODEL_NOT_FOUND."""
-        run = self._run(session)
+        run = self.run_of(session)
         if run.lock is not None and run.pin is None:
             context = CallContext(tenant=session.tenant, traceparent=session.traceparent, deadline=current().deadline)
             run.pin = await self._instructors.model.resolve(session.request.model_id, context)
@@ -85,15 +121,23 @@ class Dispatch:
 
     def closed(self, session: SessionContext) -> Coroutine[None, None, None] | None:
         """Forgets a session that has ended; what is left to be done in the domains, if anything is."""
-        run, record = session.cache.pop(Dispatch, None), ""
-        if isinstance(run, SessionRun):
-            self._cache.drop_all(run.results)
-            record = run.pin.inference_session_id if run.pin is not None else ""
+        run = self.forget(session)
+        record = run.pin.inference_session_id if run is not None and run.pin is not None else ""
+        if run is not None and run.seed is not None:
+            run.seed.forget()
         return self._close(session, record) if session.request.model_id else None
+
+    def forget(self, session: SessionContext) -> SessionRun | None:
+        """Lets go of the results that are kept of a session; what was known of it, if anything."""
+        run = session.cache.pop(Dispatch, None)
+        if not isinstance(run, SessionRun):
+            return None
+        self._cache.drop_all(run.results)
+        return run
 
     async def resolve(self, call: StepCall) -> Resolution:
         """Evaluates condition and items. Raises CoordinatorError: EXPRESSION_FAILED, ARTIFACT_NOT_FOUND."""
-        run = self._run(call.session)
+        run = self.run_of(call.session)
         step = run.planned.steps[call.step]
         scope = await self._inputs.scope(run, call, step.needs)
         await self._inputs.open(scope, step.compiled.wanted_first(scope))
@@ -106,19 +150,37 @@ class Dispatch:
 
         Raises:
             CoordinatorError: what the domain answered; EXPRESSION_FAILED, FIELD_INVALID, STEP_QUEUED_TOO_LONG,
-                DEADLINE_EXCEEDED, PAYLOAD_TOO_LARGE, STORE_*.
+                BUDGET_TOO_SHORT, DEADLINE_EXCEEDED, PAYLOAD_TOO_LARGE, STORE_*.
         """
-        run = call.session.cache.get(Dispatch) or self._run(call.session)
+        run = call.session.cache.get(Dispatch) or self.run_of(call.session)
         assert isinstance(run, SessionRun)
         step = run.planned.steps[call.step]
-        self._heartbeats.begin(report, call.key, step.operation.domain)
+        self._heartbeats.begin(report)
         try:
+            if (step.is_reusable or run.seed is not None) and self.reuse is not None:
+                return await self._take_or_call(self.reuse, run, step, call, report)
             return await self._call(run, step, call, report)
         finally:
             self._heartbeats.end(report)
 
+    async def _take_or_call(
+        self, reuse: Reuse, run: SessionRun, step: PlannedStep, call: StepCall, report: Callable[[Progress], None]
+    ) -> Result:
+        """Makes the call only if its result is not there yet."""
+        deadline = monotonic() + (call.deadline_us - self._now_us()) / 1e6
+        asked = await reuse.look_up(run, step, call, self._context(call, step, deadline))
+        if asked.taken is not None:
+            return asked.taken
+        result = await self._call(run, step, call, report, asked)
+        return result._replace(identity=asked.computation.identity) if step.is_reusable else result
+
     async def _call(
-        self, run: SessionRun, step: PlannedStep, call: StepCall, report: Callable[[Progress], None]
+        self,
+        run: SessionRun,
+        step: PlannedStep,
+        call: StepCall,
+        report: Callable[[Progress], None],
+        asked: Asked | None = None,
     ) -> Result:
         session = call.session
         if run.results.large:
@@ -127,26 +189,91 @@ class Dispatch:
         context = self._context(call, step, deadline)
         if run.lock is not None:
             await self._pin(run, session, context)
-        request = self._inputs.simple_request(run, step, call) or await self._inputs.request(run, step, call)
-        message: Any = None
+        if asked is None:
+            request = self._inputs.simple_request(run, step, call) or await self._inputs.request(run, step, call)
+        else:
+            request = await self._inputs.complete(run, step, asked.computation.request, asked.pin or run.pin)
+        subject = getattr(request, step.subject) if step.subject else ""
+        pace, began = self._durations.of(step.kind, subject), monotonic()
+        message, times, waited = None, UNKNOWN_TIMES, False
         if step.is_child:
             data = await self._child(call, request, context)
         else:
-            instructor = self._instructors[step.operation.domain]
-            if instructor.turns.full:
-                report(Progress(0.0, f"waits for its turn: {instructor.turns.out} calls are out"))
-            try:
-                data = await instructor.send_watched(step.operation, request, deadline, context, step.max_queued)
-            except CoordinatorError as error:
-                if error.code is Code.DEADLINE_EXCEEDED:
-                    await self._wait_out(call)
-                raise
-            message = instructor.parse(step.operation, data)
+            if pace.least > deadline - began:
+                _check_time(step, subject, pace, deadline - began)
+            data, waited = await self._send(step, call, request, context, report, subject)
+            message = self._instructors[step.operation.domain].parse(step.operation, data)
             self._cache.put(run.results, (call.step, call.item), message, len(data))
+            if step.says_times:
+                times = _times(message)
+        if times.loading:
+            self._durations.begin(LOAD, subject).note(times.loading, monotonic())
+        if not waited:
+            pace = pace if pace is not NONE else self._durations.begin(step.kind, subject)
+            ended = monotonic()
+            pace.note(max(0.0, ended - began - times.queued - times.loading), ended)
         output = Output(step.operation.response_name, data, b"", len(data))
         if len(data) > INLINE_BYTES:
             output = output._replace(spent=_spent(message))
-        return Result(output, _times(message)) if step.says_times else Result(output)
+        return Result(output, times)
+
+    async def _send(
+        self,
+        step: PlannedStep,
+        call: StepCall,
+        request: Any,
+        context: CallContext,
+        report: Callable[[Progress], None],
+        subject: str,
+    ) -> tuple[bytes, bool]:
+        """The response, and whether the call waited before it left."""
+        instructor, operation = self._instructors[step.operation.domain], step.operation
+        assert context.deadline is not None
+        try:
+            if step.needs_model or instructor.turns.full:
+                return await self._wait_and_send(instructor, step, call, request, context, report, subject)
+            return await instructor.send_watched(operation, request, context.deadline, context, PATIENT), False
+        except CoordinatorError as error:
+            if error.code is Code.DEADLINE_EXCEEDED and error.reason != _TOO_SHORT:
+                await self._wait_out(call)
+            raise
+
+    async def _wait_and_send(
+        self,
+        instructor: BaseInstructor,
+        step: PlannedStep,
+        call: StepCall,
+        request: Any,
+        context: CallContext,
+        report: Callable[[Progress], None],
+        subject: str,
+    ) -> tuple[bytes, bool]:
+        """As `_send`, once its model and its turn are there. Raises NotSent if its session pauses before."""
+        key, begun, operation = (Patience, call.step, call.item), monotonic(), step.operation
+        waited = call.session.cache.pop(key, 0.0)
+        assert isinstance(waited, float)
+        assert context.deadline is not None
+        patience = self._patience(step, call.session, subject, waited)
+        tell = partial(self._heartbeats.tell, report)
+        try:
+            if step.needs_model:
+                return await self._admission.send(instructor, operation, request, call, context, patience, tell)
+            tell(TurnWait(instructor, call.key, self._now_us()))
+            return await instructor.send_watched(operation, request, context.deadline, context, patience), True
+        except NotSent:
+            call.session.cache[key] = waited + monotonic() - begun
+            raise
+
+    def _patience(self, step: PlannedStep, session: SessionContext, subject: str, waited: float) -> Patience:
+        """How long a call waits before it leaves; a step with a timeout of its own is tried again after that."""
+        needed = 0.0 if step.timeout < _FOREVER else self._durations.of(step.kind, subject).needed(0.0)
+        what, left = described(step.kind, subject), max(0.0, step.max_queued - waited)
+        return Patience(left, needed, what, lambda: session.halted_us(self._now_us()) / 1e6, waited)
+
+    async def heard_cancel(self, call: StepCall) -> bool:
+        """Whether the domain of a call has heard that it was cancelled; False if it cannot be reached."""
+        step = self.run_of(call.session).planned.steps[call.step]
+        return step.is_child or await self._instructors[step.operation.domain].heard_cancel()
 
     async def conclude(self, call: StepCall) -> bytes:
         """Evaluates the outputs: a serialised processing.v1.Session.
@@ -154,10 +281,12 @@ class Dispatch:
         Raises:
             CoordinatorError: EXPRESSION_FAILED, PAYLOAD_TOO_LARGE, STORE_*.
         """
-        run = self._run(call.session)
+        run = self.run_of(call.session)
         outputs = run.planned.definition.outputs
-        scope = await self._inputs.scope(run, call, run.planned.output_needs)
-        await self._inputs.open(scope, outputs.wanted(scope))
+        needs = run.planned.output_needs
+        scope = self._inputs.scope_at_hand(run, call, needs) or await self._inputs.scope(run, call, needs)
+        if wanted := outputs.wanted(scope):
+            await self._inputs.open(scope, wanted)
         session = Session()
         values, payloads = outputs.conclude(scope)
         if values:
@@ -169,7 +298,8 @@ class Dispatch:
             await take_contents_out(session.payloads, self._artifacts)
         return session.SerializeToString()
 
-    def _run(self, session: SessionContext) -> SessionRun:
+    def run_of(self, session: SessionContext) -> SessionRun:
+        """What is known of a session while it is live. Raises CoordinatorError: OPERATION_NOT_FOUND."""
         run = session.cache.get(Dispatch)
         if run is None:
             run = session.cache[Dispatch] = SessionRun(self._plans.of(session.definition), session)
@@ -199,10 +329,13 @@ class Dispatch:
         raise error from (from_failure(session.failure) if session.HasField("failure") else None)
 
     async def _wait_out(self, call: StepCall) -> None:
-        """The far end gives up a margin before the deadline; whether it has passed is what the engine looks at."""
+        """The far end gives up a margin before the deadline; whose time is over, and how, is for the engine to say.
+
+        Its timer ends the call; only while the session is paused nobody does.
+        """
         left = (call.deadline_us - self._now_us()) / 1e6
-        if 0 < left <= self._instructors.settings.max_margin:
-            await asyncio.sleep(left + 0.001)
+        if left <= self._instructors.settings.max_margin:
+            await asyncio.sleep(max(0.0, left) + _TIMER_SLACK_S)
 
     async def _pin(self, run: SessionRun, session: SessionContext, context: CallContext) -> None:
         """Resolves the session's model, once, and tells the Inference domain who uses it."""
@@ -221,6 +354,15 @@ class Dispatch:
             await self._instructors.inference.close_session(session.session_id, record, context)
         except CoordinatorError as error:
             log.warning("the inference session of %s was not closed: %s", session.session_id, error)
+
+
+def _check_time(step: PlannedStep, subject: str, pace: Pace, left: float) -> None:
+    """Raises CoordinatorError BUDGET_TOO_SHORT for a call that cannot be done in what is left, in seconds.
+
+    What its own timeout is too short for is ended by that.
+    """
+    if 0 < (needed := pace.needed(left)) <= step.timeout:
+        raise budget_too_short(described(step.kind, subject), needed, left)
 
 
 def _times(message: Any) -> Times:

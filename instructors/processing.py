@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -12,7 +12,9 @@ from google.protobuf.struct_pb2 import Struct
 
 from instructors.artifacts import ArtifactInstructor
 from instructors.domain_views import DomainViews
+from instructors.formers import check_former
 from instructors.repeats import Repeats
+from instructors.reuse_plans import ReusePlanner
 from instructors.sessions import SessionReader
 from instructors.views import session_of
 from processing_service.engine.base import Engine, SessionContext, StepCall
@@ -24,10 +26,10 @@ from processing_service.engine.live import Live
 from processing_service.engine.managers.sessions import Beginning, Parent, SessionManager, request_digest
 from processing_service.engine.managers.workflows import WorkflowManager
 from processing_service.engine.records import Action, SessionState
-from processing_service.engine.refusals import check_ended
+from processing_service.engine.refusals import check_ended, check_no_cell
 from processing_service.engine.store.base import RequestNote, SessionRemover
 from processing_service.wire.callcontext import CallContext, current
-from processing_service.wire.errors import Code, CoordinatorError, Violation, invalid, not_found
+from processing_service.wire.errors import CoordinatorError, invalid, not_found
 
 REPLY_MARGIN_US: Final = 150_000
 """How long before the deadline of the call the reply goes out at the latest, in microseconds: 100 ms and a tick."""
@@ -42,6 +44,7 @@ class ProcessingInstructor:
         remover: removes what is stored of a session.
         reader: reads what is stored of a session.
         views: has the domains forget a session that is removed.
+        reuse_plans: says what a session takes over from a former one.
         now_us: microseconds since the Unix epoch.
         owner: name of this coordinator.
     """
@@ -57,12 +60,13 @@ class ProcessingInstructor:
         reader: SessionReader,
         remover: SessionRemover,
         views: DomainViews,
+        reuse_plans: ReusePlanner,
         now_us: Callable[[], int],
         owner: str,
     ) -> None:
         self._workflows, self._sessions, self._engine = workflows, sessions, engine
         self._artifacts, self._repeats, self._reader, self._remover = artifacts, repeats, reader, remover
-        self._views = views
+        self._views, self._reuse_plans = views, reuse_plans
         self._pin, self._now_us, self._owner = pin, now_us, owner
 
     async def handle_workflow_execute(
@@ -82,22 +86,26 @@ class ProcessingInstructor:
 
         Raises:
             CoordinatorError: WORKFLOW_NOT_FOUND, FIELD_*, ARTIFACT_NOT_FOUND, SESSION_ALREADY_EXISTS,
-                REQUEST_ID_REUSED, SERVER_DRAINING, STORE_*.
+                REQUEST_ID_REUSED, SERVER_DRAINING, STORE_*; as `check_former`.
         """
         return await self._execute(request, current(), _digest_of(request))
 
     async def _execute(
         self, request: pb.PostWorkflowExecuteRequest, call: CallContext, digest: bytes, parent: Parent | None = None
     ) -> pb.PostWorkflowExecuteResponse:
-        if request.from_session_id:
-            raise _not_served("from_session_id")
+        planned: Sequence[pb.PlannedStep] = ()
         try:
             definition = await self._workflows.definition(call.tenant, request.workflow_id)
             parameters, warnings = definition.parameter_values(request)
+            if request.from_session_id:
+                await check_former(self._reader, request, call.tenant)
+            if request.from_session_id or not request.validate_only:
+                beginning, holds = await self._begin(request, definition, parameters, call, digest, parent)
+            if request.from_session_id:
+                planned = await self._plan(beginning.context, call)
             if request.validate_only:
                 session = pb.Session(workflow_id=request.workflow_id, workflow_digest=definition.digest)
-                return pb.PostWorkflowExecuteResponse(session=session, warnings=warnings)
-            beginning, holds = await self._begin(request, definition, parameters, call, digest, parent)
+                return pb.PostWorkflowExecuteResponse(session=session, warnings=warnings, planned_steps=planned)
         except CoordinatorError:  # what was asked for before has its answer, whatever became of workflow or model since
             first = await self._reader.first(request.request_id, digest, call.tenant) if digest else ""
             if not first:
@@ -109,7 +117,15 @@ class ProcessingInstructor:
             return await self._repeat(opened.session_id, request, call)
         if not request.background:
             await self._wait(live, request, call)
-        return pb.PostWorkflowExecuteResponse(session=self._view(beginning, live), warnings=warnings)
+        session = self._view(beginning, live)
+        return pb.PostWorkflowExecuteResponse(session=session, warnings=warnings, planned_steps=planned)
+
+    async def _plan(self, session: SessionContext, call: CallContext) -> list[pb.PlannedStep]:
+        """What a session takes over from its former one."""
+        decisions = await self._reuse_plans.decide(session, call)
+        if session.request.validate_only:
+            self._reuse_plans.forget(session)
+        return [decision.message for decision in decisions]
 
     async def _begin(
         self,
@@ -215,6 +231,7 @@ class ProcessingInstructor:
 
         async def act(note: RequestNote | None) -> pb.DeleteProcessingSessionResponse:
             row = await self._reader.row(session_id, tenant)
+            check_no_cell(row, "removed", "delete the batch (`batch delete`, or DeleteProcessingBatch)")
             if request.force and not row.state.terminal:
                 await self._terminate(session_id, tenant)
             else:
@@ -257,16 +274,6 @@ class ProcessingInstructor:
             live = self._engine.live(session_id, tenant)
             if live is not None:
                 await live.wait(_FOREVER_US)
-
-
-def _not_served(field: str) -> CoordinatorError:
-    text = f"{field} is part of the contract and not served by this version; leave it unset"
-    return CoordinatorError(
-        Code.UNIMPLEMENTED,
-        ErrorReason.ERROR_REASON_NOT_IMPLEMENTED,
-        text,
-        violations=[Violation(field, "not served yet")],
-    )
 
 
 def _digest_of(request: pb.PostWorkflowExecuteRequest) -> bytes:

@@ -10,6 +10,7 @@ from instructors.domains import Domain, Domains
 from instructors.inference import InferenceInstructor
 from instructors.model import ModelInstructor
 from instructors.postprocessing import PostprocessingInstructor
+from processing_service.wire.callcontext import current
 from processing_service.wire.telemetry.hooks import Telemetry
 
 _SPECIAL: Final[dict[str, type[BaseInstructor]]] = {
@@ -62,6 +63,10 @@ class Instructors(Mapping[str, BaseInstructor]):
         found = self._own("inference")
         assert isinstance(found, InferenceInstructor)
         return found
+
+    async def pin(self, model_id: str) -> str:
+        """The newest version of a model, `version@digest`. Raises CoordinatorError: MODEL_NOT_FOUND."""
+        return (await self.model.resolve(model_id, current())).text
 
     def _own(self, name: str) -> BaseInstructor:
         if name not in self.domains:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -13,19 +12,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from instructors.listing import listed
 from instructors.selection import selected
 from instructors.views import event_of, receipts_of, row_view, session_of, steps_of
+from instructors.waits import add_waits
 from processing_service.engine.base import Engine
 from processing_service.engine.definitions import Definition
 from processing_service.engine.managers.sessions import SessionManager
-from processing_service.engine.recovery import restored
+from processing_service.engine.recovery import restored_aside
 from processing_service.engine.refusals import not_stored
 from processing_service.engine.store.base import ArtifactStore, SessionFilter, SessionRow, SessionStore
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import Code, CoordinatorError, invalid
-from processing_service.wire.pages import fit, make_token, page_size, read_number
+from processing_service.wire.pages import fit, list_of, make_token, page_size, read_number
 
 _FIRST_SECOND: Final = -62_135_596_800
-_LONG: Final = 1000
-"""Records whose state is made beside the event loop; it takes some milliseconds."""
 _LAST_SECOND: Final = 253_402_300_799
 """Of google.protobuf.Timestamp."""
 
@@ -56,6 +54,10 @@ class SessionReader:
             raise not_stored(session_id)
         return await self._store.read(session_id, tenant)
 
+    def brief(self, row: SessionRow) -> pb.Session:
+        """A session without its steps."""
+        return row_view(row, self._now_us(), self._owner)
+
     async def first(self, request_id: str, digest: bytes, tenant: str) -> str:
         """The session that a request_id made; empty if none. Raises CoordinatorError: REQUEST_ID_REUSED."""
         return await self._store.first(request_id, digest, tenant)
@@ -79,15 +81,13 @@ class SessionReader:
             definition = self._sessions.definition_of(row)
         except CoordinatorError:  # an operation is gone: the session is shown without its steps
             return row_view(row, self._now_us(), self._owner), {}
-        if len(records) <= _LONG:
-            state = restored(row, definition.plan, records)
-        else:
-            state = await asyncio.to_thread(restored, row, definition.plan, records)
+        state = await restored_aside(row, definition.plan, records)
         session = session_of(row.start, state, row.result, self._now_us(), self._owner)
         session.steps.extend(steps_of(definition, state))
         session.receipts.extend(receipts_of(records, definition, session_id))
         if live := self._engine.live(session_id, tenant):
             session.progress = live.fraction()
+            add_waits(session.steps, live)
         if keep_results:
             for step in state.steps:
                 if step.output is not None and not step.output.digest:
@@ -108,7 +108,7 @@ class SessionReader:
         asked.CopyFrom(request)
         asked.ClearField("page_size")
         asked.ClearField("page_token")
-        which = asked.SerializeToString(deterministic=True)
+        which = list_of(asked)
         before = read_number(which, request.page_token)
         chosen = _filter(request, current().tenant)
         rows = await self._store.page(chosen, before, size + 1)
@@ -133,7 +133,7 @@ class SessionReader:
         tenant, size = current().tenant, page_size(request.page_size)
         row = await self.row(request.session_id, tenant)
         check_sequence(request.after_sequence, row.last_sequence)
-        which = request.session_id.encode()
+        which = list_of(pb.GetProcessingSessionEventsRequest(session_id=request.session_id))
         after = read_number(which, request.page_token) or request.after_sequence
         records = await self._store.records(request.session_id, tenant, after, size + 1)
         step_ids = self._step_ids(row)

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from coordinator.payload.v1.payload_pb2 import Artifact
-from coordinator.processing.v1.processing_pb2 import CallReceipt, Session, SessionEvent, StepStatus, WaitReason
+from coordinator.processing.v1.processing_pb2 import CallReceipt, Session, SessionEvent, StepStatus
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from instructors.waits import reason_of
 from processing_service.engine.definitions import CompiledStep, Definition
 from processing_service.engine.faults import failure_of
 from processing_service.engine.records import Kind, Output, Record, SessionState, Spent, StepState, step_key
@@ -48,7 +49,7 @@ def session_of(start: SessionStart, state: State, result: bytes, now_us: int, ow
 def _add_budget(session: Session, state: State, now_us: int) -> None:
     session.in_flight_count = state.in_flight
     if state.paused_us:
-        session.remaining_budget.FromMicroseconds(state.budget_us)
+        session.remaining_budget.FromMicroseconds(state.left_us)
     else:
         session.deadline_at.FromMicroseconds(state.deadline_us)
         session.remaining_budget.FromMicroseconds(max(0, state.deadline_us - now_us))
@@ -70,10 +71,11 @@ def _add_names(session: Session, start: SessionStart) -> None:
 
 def row_view(row: SessionRow, now_us: int, owner: str) -> Session:
     """A stored session without its steps."""
+    paused_us = int(row.deadline_us == 0)  # when does not matter: the row says what was left
     state = State(
         row.start.session_id,
         [],
-        row.deadline_us,
+        row.deadline_us or paused_us + row.budget_us,
         row.budget_us,
         row.state,
         row.last_sequence,
@@ -82,7 +84,7 @@ def row_view(row: SessionRow, now_us: int, owner: str) -> Session:
         row.started_us,
         row.ended_us,
         in_flight=row.in_flight,
-        paused_us=int(row.deadline_us == 0),
+        paused_us=paused_us,
     )
     return session_of(row.start, state, row.result, now_us, owner)
 
@@ -96,10 +98,11 @@ def _step(state: State, step: Step, compiled: CompiledStep) -> StepStatus:
     operation = compiled.operation.operation
     status = StepStatus(step_id=compiled.step_id, state=step.state, attempt=step.attempt, operation=operation)  # type: ignore[arg-type]
     if step.state is StepState.WAITING and not state.state.terminal:
-        status.wait_reason = _wait_reason(state, step)
+        status.wait_reason = reason_of(state, step)
         status.waiting_since.FromMicroseconds(step.since_us)
     if step.output is not None:
         status.outputs["response"].CopyFrom(artifact_of(step.output))
+    if step.output is not None and not step.reused_from:
         _add_times(status, step.output, compiled)
     if step.fault is not None:
         status.failure.CopyFrom(failure_of(step.fault))
@@ -123,12 +126,6 @@ def _add_times(status: StepStatus, output: Output, compiled: CompiledStep) -> No
     for name in Spent._fields:
         if name in response.fields_by_name and message.HasField(name):
             getattr(status, name).CopyFrom(getattr(message, name))
-
-
-def _wait_reason(state: State, step: Step) -> WaitReason.ValueType:
-    if state.paused_us:
-        return WaitReason.WAIT_REASON_PAUSED
-    return WaitReason.WAIT_REASON_RETRY_DELAY if step.due_us else WaitReason.WAIT_REASON_DEPENDENCY
 
 
 def artifact_of(output: Output) -> Artifact:

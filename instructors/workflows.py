@@ -11,11 +11,12 @@ from instructors.repeats import Repeats
 from processing_service.engine.base import OperationCatalog
 from processing_service.engine.definitions import Definition, compile_definition, parse_definition, to_source
 from processing_service.engine.definitions.template_context import OnLegacy
+from processing_service.engine.interfaces.proto_text import proto_text
 from processing_service.engine.managers.workflows import WorkflowManager
 from processing_service.engine.store.base import RequestNote
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import invalid
-from processing_service.wire.pages import fit, make_token, page_size, read_token
+from processing_service.wire.pages import fit, list_of, make_token, page_size, read_token
 
 
 class WorkflowInstructor:
@@ -31,16 +32,23 @@ class WorkflowInstructor:
         self._workflows, self._catalog, self._repeats, self._on_legacy = workflows, catalog, repeats, on_legacy
 
     async def put(self, request: pb.PutProcessingWorkflowRequest) -> pb.PutProcessingWorkflowResponse:
-        """Checks a definition and stores it. Raises CoordinatorError: WORKFLOW_INVALID, FIELD_REQUIRED."""
+        """Checks a definition, stores it and publishes its service.
+
+        Raises:
+            CoordinatorError: WORKFLOW_INVALID, WORKFLOW_BREAKING, FIELD_REQUIRED.
+        """
         definition = await asyncio.to_thread(self._compile, request)  # a large one takes a second
-        warnings = definition.warnings
-        if request.validate_only:
-            return pb.PutProcessingWorkflowResponse(workflow=definition.workflow, warnings=warnings)
+        warnings, allow_breaking = definition.warnings, request.allow_breaking
         tenant, workflow_id = current().tenant, definition.workflow.workflow_id
+        if request.validate_only:
+            made = await self._workflows.publication(tenant, definition, allow_breaking=allow_breaking)
+            warnings += made.warnings
+            return pb.PutProcessingWorkflowResponse(workflow=definition.workflow, warnings=warnings)
 
         async def act(note: RequestNote | None) -> pb.PutProcessingWorkflowResponse:
-            stored, changed = await self._workflows.put(tenant, definition, note)
-            return pb.PutProcessingWorkflowResponse(workflow=stored, changed=changed, warnings=warnings)
+            put = await self._workflows.put(tenant, definition, note, allow_breaking=allow_breaking)
+            shown = warnings + put.warnings
+            return pb.PutProcessingWorkflowResponse(workflow=put.workflow, changed=put.changed, warnings=shown)
 
         async def again(_: str) -> pb.PutProcessingWorkflowResponse:
             stored = await self._workflows.read(tenant, workflow_id)
@@ -59,14 +67,18 @@ class WorkflowInstructor:
                 raise invalid(ErrorReason.ERROR_REASON_FIELD_REQUIRED, "definition", text)
 
     async def read(self, request: pb.GetProcessingWorkflowRequest) -> pb.GetProcessingWorkflowResponse:
-        """One definition, as message and as YAML. Raises CoordinatorError: WORKFLOW_NOT_FOUND."""
+        """One definition, as message, as YAML and as .proto. Raises CoordinatorError: WORKFLOW_NOT_FOUND."""
         workflow = await self._workflows.read(current().tenant, request.workflow_id)
-        return pb.GetProcessingWorkflowResponse(workflow=workflow, source=to_source(workflow))
+        reply = pb.GetProcessingWorkflowResponse(workflow=workflow, source=to_source(workflow))
+        interface = self._workflows.interfaces.of(current().tenant, request.workflow_id)
+        if interface is not None:
+            reply.proto_path, reply.proto_source = interface.proto.name, proto_text(interface.proto, workflow)
+        return reply
 
     async def page(self, request: pb.GetProcessingWorkflowsRequest) -> pb.GetProcessingWorkflowsResponse:
         """Definitions by workflow_id, without steps. Raises CoordinatorError: PAGE_TOKEN_INVALID."""
         tenant, size = current().tenant, page_size(request.page_size)
-        which = pb.GetProcessingWorkflowsRequest(labels=request.labels).SerializeToString(deterministic=True)
+        which = list_of(pb.GetProcessingWorkflowsRequest(labels=request.labels))
         after = read_token(which, request.page_token)
         found = list(await self._workflows.page(tenant, after, size + 1, request.labels))
         for workflow in found:

@@ -10,11 +10,14 @@ from coordinator.processing.v1 import processing_pb2 as pb
 from coordinator.processing.v1.processing_pb2_grpc import ProcessingServiceServicer
 
 from instructors.artifacts import ArtifactInstructor
+from instructors.batch_watching import BatchWatch
+from instructors.batches import BatchInstructor
 from instructors.commands import CommandInstructor
 from instructors.contract import ContractInstructor
 from instructors.controls import ControlInstructor
 from instructors.domain_list import DomainInstructor
 from instructors.domain_views import DomainViews
+from instructors.planning import PlanningInstructor
 from instructors.processing import ProcessingInstructor
 from instructors.sessions import SessionReader
 from instructors.watching import SessionWatch
@@ -29,10 +32,13 @@ class UseCases(NamedTuple):
     """What the service can do."""
 
     workflows: WorkflowInstructor
+    planning: PlanningInstructor
     processing: ProcessingInstructor
     sessions: SessionReader
     watch: SessionWatch
     controls: ControlInstructor
+    batches: BatchInstructor
+    batch_watch: BatchWatch
     views: DomainViews
     artifacts: ArtifactInstructor
     commands: CommandInstructor
@@ -41,7 +47,7 @@ class UseCases(NamedTuple):
 
 
 class ProcessingServicer(ProcessingServiceServicer):
-    """ProcessingService of the contract; what it does not serve yet, `rpc/unserved.py` answers."""
+    """ProcessingService of the contract."""
 
     def __init__(self, use: UseCases) -> None:
         self._use = use
@@ -65,6 +71,11 @@ class ProcessingServicer(ProcessingServiceServicer):
         self, request: pb.DeleteProcessingWorkflowRequest, context: Context
     ) -> pb.DeleteProcessingWorkflowResponse:
         return await self._use.workflows.delete(request)
+
+    async def PostWorkflowPlan(
+        self, request: pb.PostWorkflowPlanRequest, context: Context
+    ) -> pb.PostWorkflowPlanResponse:
+        return await self._use.planning.plan(request)
 
     async def PostWorkflowExecute(
         self, request: pb.PostWorkflowExecuteRequest, context: Context
@@ -96,7 +107,7 @@ class ProcessingServicer(ProcessingServiceServicer):
     ) -> AsyncIterator[pb.WatchProcessingSessionResponse]:
         check_id("session_id", request.session_id)
         async for update in self._use.watch.watch(request):
-            yield update
+            yield update  # type: ignore[misc]  # the edge takes bytes, too
 
     async def PostSessionControl(
         self, request: pb.PostSessionControlRequest, context: Context
@@ -107,6 +118,49 @@ class ProcessingServicer(ProcessingServiceServicer):
         self, request: pb.DeleteProcessingSessionRequest, context: Context
     ) -> pb.DeleteProcessingSessionResponse:
         return await self._use.processing.delete(request)
+
+    async def GetProcessingBatches(
+        self, request: pb.GetProcessingBatchesRequest, context: Context
+    ) -> pb.GetProcessingBatchesResponse:
+        return await self._use.batches.page(request)
+
+    async def GetProcessingBatch(
+        self, request: pb.GetProcessingBatchRequest, context: Context
+    ) -> pb.GetProcessingBatchResponse:
+        return pb.GetProcessingBatchResponse(batch=await self._use.batches.read(request.batch_id))
+
+    async def PostBatchCreate(self, request: pb.PostBatchCreateRequest, context: Context) -> pb.PostBatchCreateResponse:
+        return await self._use.batches.create(request)
+
+    async def PostBatchItems(self, request: pb.PostBatchItemsRequest, context: Context) -> pb.PostBatchItemsResponse:
+        return await self._use.batches.add_items(request)
+
+    async def PostBatchExecute(
+        self, request: pb.PostBatchExecuteRequest, context: Context
+    ) -> pb.PostBatchExecuteResponse:
+        return await self._use.batches.execute(request)
+
+    async def PostBatchControl(
+        self, request: pb.PostBatchControlRequest, context: Context
+    ) -> pb.PostBatchControlResponse:
+        return await self._use.batches.control(request)
+
+    async def GetProcessingBatchItems(
+        self, request: pb.GetProcessingBatchItemsRequest, context: Context
+    ) -> pb.GetProcessingBatchItemsResponse:
+        return await self._use.batches.cells(request)
+
+    async def WatchProcessingBatch(
+        self, request: pb.WatchProcessingBatchRequest, context: Context
+    ) -> AsyncIterator[pb.WatchProcessingBatchResponse]:
+        check_id("batch_id", request.batch_id)
+        async for update in self._use.batch_watch.watch(request):
+            yield update
+
+    async def DeleteProcessingBatch(
+        self, request: pb.DeleteProcessingBatchRequest, context: Context
+    ) -> pb.DeleteProcessingBatchResponse:
+        return await self._use.batches.delete(request)
 
     async def PostCommandExecute(
         self, request: pb.PostCommandExecuteRequest, context: Context

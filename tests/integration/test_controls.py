@@ -162,8 +162,8 @@ async def test_a_cancel_ends_the_run_of_a_model_and_a_retry_runs_it_again(coordi
         if action is Action.CANCEL:
             async with asyncio.timeout(1):
                 await in_flight(coordinator, 0)
+            ended = await coordinator.ended(session_id)
 
-    ended = await coordinator.ended(session_id)
     assert (ended.state, ended.attempt) == (pb.SESSION_STATE_CANCELLED, 2)
     assert [receipt.call_outcome for receipt in ended.receipts] == [pb.CALL_OUTCOME_ACKNOWLEDGED] * 2
     assert len({record.inference_session_id for record in records}) == 2

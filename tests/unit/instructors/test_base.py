@@ -12,6 +12,7 @@ from instructors.base import CallSettings
 from instructors.discovery import join
 from instructors.domains import CONTRACT, Domain, Domains
 from instructors.registry import Instructors
+from instructors.turns import Patience
 from processing_service.wire.callcontext import CallContext, serving
 from processing_service.wire.channels import ChannelSettings, InProcessChannel, InProcessServer, open_channel
 from processing_service.wire.errors import Code, CoordinatorError, Unavailable, Unreached
@@ -230,7 +231,7 @@ async def test_calls_wait_for_their_turn(models):
     first = asyncio.create_task(model.call("get_model", request()))
     await models.entered.wait()
     with pytest.raises(CoordinatorError) as caught:
-        await model.send(operation, request(), time.monotonic() + 60, CallContext(), max_queued=0.0)
+        await model.send(operation, request(), time.monotonic() + 60, CallContext(), Patience(0.0))
     assert caught.value.reason == ErrorReason.ERROR_REASON_STEP_QUEUED_TOO_LONG
     second = asyncio.create_task(model.call("get_model", request("b")))
     await asyncio.sleep(0)

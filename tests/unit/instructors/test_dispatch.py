@@ -1,6 +1,7 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 
 import grpc
 import pytest
@@ -18,10 +19,11 @@ from google.protobuf.json_format import ParseDict
 from instructors.discovery import join
 from instructors.dispatch import Dispatch
 from instructors.domains import CONTRACT, Domain, Domains
+from instructors.durations import ENOUGH, NONE, Durations
 from instructors.registry import Instructors
 from instructors.results import ResultCache
 from processing_service.domains.postprocessing.servicer import PostprocessingServicer
-from processing_service.engine.base import SessionContext, StepCall
+from processing_service.engine.base import NotSent, SessionContext, StepCall
 from processing_service.engine.definitions import parse_definition
 from processing_service.engine.records import StepState, step_key
 from processing_service.engine.state import Items, Step
@@ -56,6 +58,7 @@ class Inference(InferenceServiceServicer):
     def __init__(self):
         self.sessions = {}
         self.executed = []
+        self.waits = 0
 
     async def PostInferenceSession(self, request, context):
         session = inference_pb2.InferenceSession(
@@ -73,7 +76,9 @@ class Inference(InferenceServiceServicer):
 
     async def PostInferenceExecute(self, request, context):
         self.executed.append((request, dict(context.invocation_metadata()), context.time_remaining()))
-        return inference_pb2.PostInferenceExecuteResponse(outputs=request.inputs, model_version=request.model_version)
+        reply = inference_pb2.PostInferenceExecuteResponse(outputs=request.inputs, model_version=request.model_version)
+        reply.queued.FromSeconds(self.waits)
+        return reply
 
 
 class Bench:
@@ -91,10 +96,15 @@ class Bench:
         channel = InProcessChannel(server)
         channels = dict.fromkeys(CONTRACT, channel) | (remote or {})
         self.domains = Domains([*(Domain(name, CONTRACT[name], channels[name]) for name in CONTRACT), *foreign])
-        self.cache = ResultCache(limit_bytes=100_000)
+        self.cache, self.durations = ResultCache(limit_bytes=100_000), Durations()
         self.now_us = 1_000_000
         self.dispatch = Dispatch(
-            Instructors(self.domains), artifacts, self.start_child, lambda: self.now_us, cache=self.cache
+            Instructors(self.domains),
+            artifacts,
+            self.start_child,
+            lambda: self.now_us,
+            cache=self.cache,
+            durations=self.durations,
         )
 
     async def start_child(self, call, request):
@@ -136,7 +146,8 @@ class Driven:
         return StepCall(self.context, index, item, attempt, key, deadline_us, tuple(self.steps))
 
     async def run(self, index, item=-1, **facts):
-        return (await self.dispatch.run(self.call(index, item, **facts), self.said.append)).output
+        report = partial(list.append, self.said)  # of this call alone
+        return (await self.dispatch.run(self.call(index, item, **facts), report)).output
 
     async def step(self, index):
         """Resolves and runs a step."""
@@ -491,6 +502,133 @@ steps:
         await session.step(0)
     assert caught.value.reason == ErrorReason.ERROR_REASON_STEP_QUEUED_TOO_LONG
     assert "waits for its turn" in session.said[0].message
+
+
+async def test_a_step_that_waits_for_its_turn_stands_still_in_a_pause(bench):
+    """Neither max_queued nor the deadline pass meanwhile, and its call has what was left when it goes out."""
+    source = """
+workflow_id: queue
+steps:
+- step_id: first
+  operation: inference.post_inference_execute
+  max_queued: 0.001s
+  parameters: {model_id: m}
+"""
+    session = bench.session(source)
+    turns = bench.dispatch._instructors["inference"].turns
+    while turns.take():
+        pass
+
+    def now_us():
+        """An hour passes at each look while the call waits; at the second its turn comes."""
+        if turns.waiting:
+            bench.now_us += 3_600_000_000
+        if bench.now_us > 7_200_000_000:
+            turns.leave()
+        return bench.now_us
+
+    session.context.halt(bench.now_us, bench.now_us)
+    bench.dispatch._now_us = now_us
+    await session.run(0, seconds=0.01)
+    (_, _, remaining) = bench.inference.executed[0]
+    assert 7197 < remaining < 7200.01  # the gate has asked for 2 s what the domain has in memory: all turns were taken
+
+
+@pytest.mark.parametrize(
+    ("domain", "operation"),
+    [
+        ("inference", "inference.post_inference_execute, parameters: {model_id: m}"),
+        ("postprocessing", "postprocessing.post_postprocessing_execute, parameters: {echo: {text: hi}}"),
+    ],
+)
+async def test_what_a_call_had_waited_when_a_pause_took_it_back_counts(bench, domain, operation):
+    """For its turn, be it behind the gate or without one; when it comes again it has what was left of max_queued."""
+    session = bench.session(
+        f"{{workflow_id: queue, steps: [{{step_id: first, max_queued: 60s, operation: {operation}}}]}}"
+    )
+    turns = bench.dispatch._instructors[domain].turns
+    while turns.take():
+        pass
+    call = asyncio.ensure_future(session.run(0, seconds=60))
+    while not (said := [progress.wait for progress in session.said if progress.wait]):  # noqa: ASYNC110  # it says so
+        await asyncio.sleep(0.01)
+    said[-1].recall()
+    with pytest.raises(NotSent):
+        await call
+    cache = session.context.cache
+    (key,) = [key for key in cache if isinstance(key, tuple)]
+    assert cache[key] > 0
+
+    cache[key] = 60.0
+    with pytest.raises(CoordinatorError) as caught:
+        await session.run(0, seconds=60)
+    assert caught.value.reason == ErrorReason.ERROR_REASON_STEP_QUEUED_TOO_LONG
+    assert key not in cache
+
+
+def known(bench, kind, subject, seconds):
+    """Enough calls have taken so long."""
+    for _ in range(ENOUGH):
+        bench.durations.begin(kind, subject).note(seconds, time.monotonic())
+
+
+INFER = """
+workflow_id: infer
+steps:
+- {step_id: run, operation: inference.post_inference_execute, parameters: {model_id: m}%s}
+"""
+
+
+async def test_a_step_that_cannot_finish_in_what_is_left_fails_early(bench):
+    """It is not called, and the failure has both numbers; with time enough, or for another model, it is."""
+    known(bench, "inference.post_inference_execute", "m", 8.0)
+    session = bench.session(INFER % "")
+    with pytest.raises(CoordinatorError) as caught:
+        await session.run(0, seconds=7)
+    assert caught.value.reason == ErrorReason.ERROR_REASON_BUDGET_TOO_SHORT
+    assert caught.value.metadata["needed_seconds"] == "8"
+    assert 6.9 < float(caught.value.metadata["left_seconds"]) <= 7
+    assert "inference.post_inference_execute of 'm'" in caught.value.message
+    assert not bench.inference.executed
+
+    await session.run(0, seconds=9)
+    await bench.session(INFER.replace("model_id: m", "model_id: other") % "").run(0, seconds=7)
+    assert len(bench.inference.executed) == 2
+
+
+async def test_a_timeout_that_is_too_short_is_the_steps_own_matter(bench):
+    """It is what ends the call, and the step may be tried again; a timeout longer than what is left is no matter."""
+    known(bench, "inference.post_inference_execute", "m", 8.0)
+    with pytest.raises(CoordinatorError) as caught:
+        await bench.session(INFER % ", timeout: 60s").run(0, seconds=7)
+    assert caught.value.reason == ErrorReason.ERROR_REASON_BUDGET_TOO_SHORT
+    await bench.session(INFER % ", timeout: 7s").run(0, seconds=7)
+
+
+async def test_a_turn_that_comes_too_late_is_not_waited_for(bench):
+    """The wait ends when less is left than the call takes."""
+    known(bench, "inference.post_inference_execute", "m", 8.0)
+    session = bench.session(INFER % "")
+    turns = bench.dispatch._instructors["inference"].turns
+    while turns.take():
+        pass
+    with pytest.raises(CoordinatorError) as caught:
+        await session.run(0, seconds=8.01)
+    assert caught.value.reason == ErrorReason.ERROR_REASON_BUDGET_TOO_SHORT
+
+
+async def test_what_calls_take_is_known_by_operation_and_model(bench):
+    """Of what succeeded, without what it waited in its domain; of a session by its workflow."""
+    await bench.session(INFER % "").run(0)
+    bench.inference.waits = 3600
+    await bench.session(INFER % "").run(0)
+    await bench.session(THREE, parameters={"text": "hi"}).step(0)
+    await bench.session(CHILD).step(0)
+    pace = bench.durations.of("inference.post_inference_execute", "m")
+    assert pace.quantile(0.5) == 0 < pace.quantile(1)
+    assert bench.durations.of(f"{ECHO}.echo") is not NONE
+    assert bench.durations.of("processing.post_workflow_execute", "other") is not NONE
+    assert bench.durations.of("inference.post_inference_execute") is NONE
 
 
 @asynccontextmanager
