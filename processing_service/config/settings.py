@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from instructors.admission_settings import AdmissionSettings
 from instructors.foreign import ForeignDomain
 from processing_service.client.settings import ClientSettings
 from processing_service.domains.inference.settings import InferenceSettings
@@ -49,6 +50,8 @@ class Settings:
     """Logs, metrics and traces."""
     sessions: SessionSettings = field(default_factory=SessionSettings)
     """Bounds of sessions."""
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    """How steps wait for their models."""
     store: StoreSettings = field(default_factory=StoreSettings)
     """Where sessions, workflows and artifacts are kept."""
     model: RepositorySettings = field(default_factory=RepositorySettings)

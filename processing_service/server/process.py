@@ -12,6 +12,7 @@ from typing import Final
 
 from processing_service.config import Settings
 from processing_service.server.coordinator import Coordinator
+from processing_service.server.garbage import spare_search
 from processing_service.server.hosting import DOMAINS, Hosting, service_name
 from processing_service.server.monitor import SERVICE, Monitor
 from processing_service.wire.channels import DOMAIN_MESSAGE_LIMIT
@@ -53,6 +54,7 @@ async def serve(settings: Settings, ready: Callable[[Running], None] = lambda ru
     for number in _STOPS:
         loop.add_signal_handler(number, stop.set)
     async with running(settings) as process:
+        spare_search()
         ready(process)
         await stop.wait()
         _let_the_next_signal_end_it(loop)
@@ -90,11 +92,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             health.set(service_name(name), serving=True)
         if coordinator is not None:
             coordinator.add_to(listener.server)
+            coordinator.add_workflows_to(listener.server)
             recovered = await coordinator.start()
             await monitor.look(coordinator.well)
             watching = asyncio.ensure_future(monitor.run(coordinator.well))
             stack.callback(watching.cancel)
-        await listener.start(services)
+        await listener.start(services, coordinator.described if coordinator is not None else None)
         try:
             yield Running(listener.address, observed.metrics_address, recovered)
         finally:
