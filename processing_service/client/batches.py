@@ -11,7 +11,7 @@ from processing_service.client.retries import new_request_id
 
 
 class BatchCalls(Connected):
-    """The RPCs of batches."""
+    """The RPCs of batches; `batch_watching.py` has the stream."""
 
     async def get_processing_batches(
         self,
@@ -94,15 +94,6 @@ class BatchCalls(Connected):
         async for page in self._caller.pages(self._stub.GetProcessingBatchItems, request, deadline):
             for cell in page.cells:
                 yield cell
-
-    async def watch_processing_batch(
-        self, batch_id: str, after_sequence: int | None = None
-    ) -> AsyncIterator[pb.WatchProcessingBatchResponse]:
-        """A snapshot, then every event of the batch, and progress; one connection, not made anew."""
-        request = pb.WatchProcessingBatchRequest(batch_id=batch_id, after_sequence=after_sequence)
-        seconds = self._caller.settings.stream_deadline
-        async for update in self._caller.stream(self._stub.WatchProcessingBatch, request, seconds):
-            yield update
 
     async def delete_processing_batch(
         self, batch_id: str, *, force: bool = False, request_id: str = "", deadline: float | None = None

@@ -7,7 +7,8 @@ from typing import Any
 
 from coordinator.processing.v1 import processing_pb2 as pb
 
-from processing_service.client.batches import BatchCalls
+from processing_service.client.batch_filling import BatchFilling
+from processing_service.client.batch_watching import BatchWatching
 from processing_service.client.caller import OnBreak
 from processing_service.client.models import ModelCalls
 from processing_service.client.outputs import Outputs
@@ -16,7 +17,7 @@ from processing_service.client.watching import SessionWatching
 from processing_service.client.workflows import WorkflowCalls
 
 
-class CoordinatorClient(WorkflowCalls, SessionWatching, BatchCalls, ModelCalls):
+class CoordinatorClient(WorkflowCalls, SessionWatching, BatchWatching, BatchFilling, ModelCalls):
     """A client of one coordinator, for one event loop.
 
         async with CoordinatorClient("localhost:50051") as client:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
-from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1 import processing_pb2 as pb
 
+from processing_service.client.resuming import Ending, resumed
 from processing_service.client.retries import Comeback
 from processing_service.client.sessions import SessionCalls
-from processing_service.wire.errors import Code, CoordinatorError, Unavailable
 
 ENDED: Final = frozenset(
     {
@@ -23,11 +22,13 @@ ENDED: Final = frozenset(
 )
 """States in which an attempt has ended."""
 
+_ENDING: Final = Ending("session", ENDED, pb.EVENT_KIND_SESSION_ENDED)
+
 
 class SessionWatching(SessionCalls):
     """The stream of a session, and what follows from it."""
 
-    async def watch_session(
+    def watch_session(
         self, session_id: str, after_sequence: int | None = None
     ) -> AsyncIterator[pb.WatchProcessingSessionResponse]:
         """A snapshot, then every event behind it (or behind `after_sequence`) once and in order, and progress.
@@ -39,27 +40,21 @@ class SessionWatching(SessionCalls):
         Raises:
             CoordinatorError: as the RPC; UNAVAILABLE once the window is over.
         """
-        watch = _Watch(after_sequence)
-        comeback = Comeback(self._caller)
-        while True:
-            try:
-                async for update in self.watch_processing_session(session_id, watch.position):
-                    comeback.reset()
-                    if watch.is_new(update):
-                        yield update
-                if watch.ended:
-                    return
-                await comeback.wait(_cut())
-            except CoordinatorError as error:
-                if watch.is_complete:
-                    return
-                await comeback.wait(_cut() if error.code is Code.DEADLINE_EXCEEDED else error)
+
+        async def open_at(position: int | None) -> AsyncIterator[pb.WatchProcessingSessionResponse]:
+            async for update in self.watch_processing_session(session_id, position, grouped=True):
+                for each in _each(update):
+                    yield each
+
+        return resumed(open_at, after_sequence, _ENDING, Comeback(self._caller))
 
     async def watch_processing_session(
-        self, session_id: str, after_sequence: int | None = None
+        self, session_id: str, after_sequence: int | None = None, *, grouped: bool = False
     ) -> AsyncIterator[pb.WatchProcessingSessionResponse]:
-        """The stream of one connection, as it comes."""
-        request = pb.WatchProcessingSessionRequest(session_id=session_id, after_sequence=after_sequence)
+        """The stream of one connection, as it comes; `grouped` allows several events in one message."""
+        request = pb.WatchProcessingSessionRequest(
+            session_id=session_id, after_sequence=after_sequence, grouped_events=grouped
+        )
         seconds = self._caller.settings.stream_deadline
         async for update in self._caller.stream(self._stub.WatchProcessingSession, request, seconds):
             yield update
@@ -80,46 +75,8 @@ class SessionWatching(SessionCalls):
         return session if session.state in ENDED else await self.wait_session(session.session_id)
 
 
-class _Watch:
-    """What was seen of a session's events."""
-
-    def __init__(self, after_sequence: int | None) -> None:
-        self.position = after_sequence
-        """Number of the last event that was seen, or asked to begin behind; None before the snapshot."""
-        self.ended = False
-        """Whether the last thing that was seen of the session is its end."""
-        self._last: int | None = None
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the end was seen and every event before it."""
-        return self.ended and self._last is not None and self.position is not None and self.position >= self._last
-
-    def is_new(self, update: pb.WatchProcessingSessionResponse) -> bool:
-        """Takes note of an update; False for one that the caller has had."""
-        kind = update.WhichOneof("update")
-        if kind == "snapshot":
-            return self._snapshot(update.snapshot)
-        if kind == "event":
-            return self._event(update.event)
-        return kind is not None
-
-    def _snapshot(self, session: pb.Session) -> bool:
-        """Only the first one is news: behind a reconnection the events tell the rest."""
-        first = self._last is None
-        self._last = session.last_sequence
-        if self.position is None:
-            self.position = session.last_sequence
-        self.ended = session.state in ENDED
-        return first
-
-    def _event(self, event: pb.SessionEvent) -> bool:
-        if self.position is not None and event.sequence <= self.position:
-            return False
-        self.position = event.sequence
-        self.ended = event.kind == pb.EVENT_KIND_SESSION_ENDED
-        return True
-
-
-def _cut() -> CoordinatorError:
-    return Unavailable(ErrorReason.ERROR_REASON_DOMAIN_UNAVAILABLE, "the watch ended before the session did")
+def _each(update: pb.WatchProcessingSessionResponse) -> Iterable[pb.WatchProcessingSessionResponse]:
+    """An update for each event of a group."""
+    if not update.HasField("event_group"):
+        return (update,)
+    return (pb.WatchProcessingSessionResponse(event=event) for event in update.event_group.events)

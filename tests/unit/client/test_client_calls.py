@@ -64,6 +64,16 @@ async def test_refusal_is_not_repeated(client, coordinator):
     assert len(coordinator.calls) == 1
 
 
+async def test_a_plan_takes_what_an_execution_takes(client, coordinator):
+    """The request of the start stands in it whole."""
+    coordinator.workflows["read-text"] = pb.Workflow(workflow_id="read-text")
+    execution = pb.PostWorkflowExecuteRequest(workflow_id="read-text", model_id="reader")
+    reply = await client.post_workflow_plan(execution)
+
+    assert (reply.feasible, [step.step_id for step in reply.steps]) == (True, ["find"])
+    assert [request.execution for request in coordinator.requests("PostWorkflowPlan")] == [execution]
+
+
 async def test_retry_info_is_obeyed(client, coordinator):
     """The next try waits as long as the server asks."""
     coordinator.faults.append(unavailable(delay=0.3))
@@ -224,22 +234,9 @@ def test_every_rpc_is_a_method():
     assert {name for name in names if not callable(getattr(CoordinatorClient, name, None))} == set()
 
 
-MATRIX = pb.PostBatchCreateRequest(workflow_ids=["w"])
-
-
 @pytest.mark.parametrize(
     "call",
     [
-        pytest.param(lambda client: client.post_workflow_plan(pb.PostWorkflowExecuteRequest()), id="plan"),
-        pytest.param(lambda client: client.get_processing_batch("b"), id="get"),
-        pytest.param(lambda client: client.post_batch_create(MATRIX), id="create"),
-        pytest.param(lambda client: client.post_batch_items("b", [pb.BatchItem(item_id="i")]), id="items"),
-        pytest.param(lambda client: client.post_batch_execute("b"), id="execute"),
-        pytest.param(lambda client: client.post_batch_control("b", pb.BATCH_ACTION_PAUSE), id="batch control"),
-        pytest.param(lambda client: client.delete_processing_batch("b", force=True), id="delete"),
-        pytest.param(lambda client: anext(client.get_processing_batches(labels={"a": "b"})), id="batches"),
-        pytest.param(lambda client: anext(client.get_processing_batch_items("b")), id="cells"),
-        pytest.param(lambda client: anext(client.watch_processing_batch("b", 3)), id="watch"),
         pytest.param(lambda client: client.get_processing_domains(), id="domains"),
         pytest.param(lambda client: client.get_processing_contract(), id="contract"),
     ],

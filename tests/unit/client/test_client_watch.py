@@ -52,6 +52,18 @@ async def test_watch_from_the_start_has_every_event(client, coordinator):
     assert sequences(updates) == [1, 2, 3, 4]
 
 
+async def test_groups_come_one_by_one(client, coordinator):
+    """A caller has an update for each event, however they came."""
+    session_id = await started(client, "read-text")
+
+    updates = [update async for update in client.watch_session(session_id, 0)]
+    raw = [update async for update in client.watch_processing_session(session_id, 0, grouped=True)]
+
+    assert kinds(raw) == ["snapshot", "event_group"]
+    assert kinds(updates) == ["snapshot"] + ["event"] * 4
+    assert sequences(updates) == [1, 2, 3, 4]
+
+
 async def test_broken_connections_leave_no_gap_and_no_duplicate(client, coordinator):
     """Streams that break after each message still give one snapshot and each event once."""
     session_id = await started(client)
