@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from processing_service.cli import artifacts, configuration, models, sessions, workflows
+from processing_service.cli import artifacts, batches, configuration, models, sessions, workflows
 from processing_service.cli.command import command
 from processing_service.cli.demo import demo
 from processing_service.cli.serve import serve
@@ -17,6 +17,7 @@ app.command("serve")(serve)
 app.command("demo")(demo)
 app.add_typer(workflows.app, name="workflow")
 app.add_typer(sessions.app, name="session")
+app.add_typer(batches.app, name="batch")
 app.add_typer(models.app, name="model")
 app.add_typer(artifacts.app, name="artifact")
 verb(app, "command")(command)

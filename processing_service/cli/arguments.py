@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import typer
 from coordinator.processing.v1 import processing_pb2 as pb
-
-_STATE: Final = "SESSION_STATE_"
 
 
 def to_values(arguments: Iterable[str]) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def to_values(arguments: Iterable[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for argument in arguments:
         key, value = _pair(argument)
-        _put(values, key, Path(value[1:]) if value.startswith("@") else _parse(value))
+        put(values, key, Path(value[1:]) if value.startswith("@") else parse(value))
     return values
 
 
@@ -38,20 +36,27 @@ def _pair(argument: str) -> tuple[str, str]:
     return key, value
 
 
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
+    """The JSON value that a text is; the text itself if it is none."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=refuse)
     except ValueError:
         return text
 
 
-def _refuse(constant: str) -> None:
+def refuse(constant: str) -> None:
     """NaN and Infinity are text: JSON has no such numbers."""
     raise ValueError(constant)
 
 
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    """Files stay beside each other under their whole path, which is how payloads are named; the rest is nested."""
+def put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Puts a value where its key, a path such as `decode.max_pixels`, says.
+
+    Files stay beside each other under their whole path, which is how payloads are named; the rest is nested.
+
+    Raises:
+        typer.BadParameter: for a key that is there, or that leads through a value.
+    """
     path, name = ([], key) if isinstance(value, Path) else (key.split(".")[:-1], key.rpartition(".")[2])
     table = _table(values, path, key)
     if name in table:
@@ -71,12 +76,17 @@ def _table(values: dict[str, Any], path: Iterable[str], key: str) -> dict[str, A
 
 def to_states(names: Iterable[str] | None) -> list[pb.SessionState.ValueType]:
     """Session states by name, in any case, with or without prefix. Raises typer.BadParameter for another name."""
-    return [_state(name) for name in names or ()]
+    return [pb.SessionState.Value(_full(name, "SESSION_STATE_", pb.SessionState.keys())) for name in names or ()]
 
 
-def _state(name: str) -> pb.SessionState.ValueType:
-    known = {state.removeprefix(_STATE): state for state in pb.SessionState.keys()[1:]}
-    full = known.get(name.upper().removeprefix(_STATE))
+def to_batch_states(names: Iterable[str] | None) -> list[pb.BatchState.ValueType]:
+    """Batch states by name. Raises as `to_states`."""
+    return [pb.BatchState.Value(_full(name, "BATCH_STATE_", pb.BatchState.keys())) for name in names or ()]
+
+
+def _full(name: str, prefix: str, names: Sequence[str]) -> str:
+    known = {full.removeprefix(prefix): full for full in names[1:]}
+    full = known.get(name.upper().replace("-", "_").removeprefix(prefix))
     if full is None:
         raise typer.BadParameter(f"{name!r} is no state; it is one of {', '.join(known)}")
-    return pb.SessionState.Value(full)
+    return full

@@ -108,18 +108,12 @@ async def _control(
 
 
 def _lines(reply: pb.PostSessionControlResponse) -> list[str]:
-    from processing_service.cli.tables import session_state
+    from processing_service.cli.tables import planned_lines, session_state
 
     if reply.HasField("session"):
-        plan = [f"  {step.step_id}: {_decision(step)} ({step.reason})" for step in reply.planned_steps]
+        plan = planned_lines(reply.planned_steps)
         done = "" if reply.applied else ", not applied"
         return [f"{reply.session.session_id} {session_state(reply.session.state)}{done}", *plan]
     more = reply.matched_count - len(reply.session_ids)
     done = "sessions" if reply.applied else "sessions, not applied"
     return [*reply.session_ids, *([f"and {more} more"] if more else []), f"{reply.matched_count} {done}"]
-
-
-def _decision(step: pb.PlannedStep) -> str:
-    from coordinator.processing.v1 import processing_pb2 as pb
-
-    return pb.ReuseDecision.Name(step.reuse_decision).removeprefix("REUSE_DECISION_").lower()

@@ -28,6 +28,8 @@ class ExitCode(IntEnum):
     """No token, or one that may not do this."""
     TIMEOUT = 5
     """The deadline has passed, or the session's budget was used up."""
+    PARTIAL = 6
+    """Some cells of the batch failed, no more than may."""
 
 
 _CODES: Final = {
@@ -44,6 +46,7 @@ _CODES: Final = {
 _NEXT: Final = {
     ErrorReason.ERROR_REASON_WORKFLOW_NOT_FOUND: "`processing-service workflow list` shows what there is",
     ErrorReason.ERROR_REASON_SESSION_NOT_FOUND: "`processing-service session list` shows what there is",
+    ErrorReason.ERROR_REASON_BATCH_NOT_FOUND: "`processing-service batch list` shows what there is",
     ErrorReason.ERROR_REASON_MODEL_NOT_FOUND: "`processing-service model list` shows what there is",
     ErrorReason.ERROR_REASON_OPERATION_NOT_FOUND: "`processing-service command` shows what there is",
     ErrorReason.ERROR_REASON_WORKFLOW_INVALID: "docs/reference/workflow-definition.md has every field",

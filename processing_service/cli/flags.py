@@ -33,3 +33,11 @@ SetFlag = Annotated[
 LabelFlag = Annotated[
     list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="A label; may be given again.")
 ]
+ParametersArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Numbers, true, false, null, lists and tables as JSON, anything else is text; "
+        "key=@file is the content of a file.",
+    ),
+]

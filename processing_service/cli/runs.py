@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,40 @@ from coordinator.processing.v1 import processing_pb2 as pb
 
 from processing_service.cli.failures import ExitCode, show_failure, stop
 from processing_service.cli.progress import follow
-from processing_service.cli.tables import session_lines, session_state
+from processing_service.cli.tables import planned_lines, session_lines, session_state
 from processing_service.cli.verbs import Call
+from processing_service.cli.waiting import waiting
 from processing_service.client import ENDED
 
 _EXIT_CODES = {pb.SESSION_STATE_SUCCEEDED: ExitCode.OK, pb.SESSION_STATE_TIMED_OUT: ExitCode.TIMEOUT}
 
 
 async def start(call: Call, workflow_id: str, values: Mapping[str, Any], **options: Any) -> pb.Session:
-    """Starts a session in the background, so that its name is known before it ends; warnings go to stderr."""
+    """Starts a session in the background, so that its name is known before it ends; warnings and plan go to stderr."""
     reply = await call.client.post_workflow_execute(workflow_id, values, background=True, **options)
+    _warn(reply)
+    for line in planned_lines(reply.planned_steps) if call.output.for_people else ():
+        print(line, file=sys.stderr)
+    return reply.session
+
+
+async def check(call: Call, workflow_id: str, values: Mapping[str, Any], **options: Any) -> None:
+    """Says what a session would take over from a former one and what it would run; starts none."""
+    reply = await call.client.post_workflow_execute(workflow_id, values, validate_only=True, **options)
+    _warn(reply)
+    call.output.one(reply, ["nothing was started", *planned_lines(reply.planned_steps)])
+
+
+def _warn(reply: pb.PostWorkflowExecuteResponse) -> None:
     for warning in reply.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    return reply.session
 
 
 async def finish(call: Call, session: pb.Session, *, watch: bool, max_wait: float | None) -> pb.Session:
     """The session at its end; with `watch` stderr shows the way there."""
     if session.state in ENDED:
         return session
-    async with _waiting(call, session.session_id, max_wait):
+    async with waiting(call, "session", session.session_id, max_wait):
         if watch:
             await follow(call.client.watch_session(session.session_id), sys.stderr)
         return await call.client.wait_session(session.session_id)
@@ -50,7 +63,7 @@ async def conclude(call: Call, session: pb.Session, folder: Path | None) -> None
 async def watch(call: Call, session_id: str, after: int | None, max_wait: float | None) -> None:
     """Shows the session's way on stdout, then ends the command with the code of its state."""
     updates = call.client.watch_session(session_id, after)
-    async with _waiting(call, session_id, max_wait):
+    async with waiting(call, "session", session_id, max_wait):
         if call.output.for_people:
             await follow(updates, sys.stdout)
         else:
@@ -69,28 +82,6 @@ async def save(call: Call, session: pb.Session, folder: Path | None) -> None:
     for name, datum in session.payloads.items():
         path = await outputs.save(name, folder / f"{name}{_suffix(datum)}")
         print(f"{name} is in {path}", file=sys.stderr)
-
-
-@asynccontextmanager
-async def _waiting(call: Call, session_id: str, max_wait: float | None) -> AsyncIterator[None]:
-    """Says how to come back to a session that goes on without us."""
-    try:
-        async with asyncio.timeout(max_wait):
-            yield
-    except TimeoutError:
-        _goes_on(call, session_id)
-        raise stop(ExitCode.TIMEOUT) from None
-    except asyncio.CancelledError:
-        _goes_on(call, session_id)
-        raise
-
-
-def _goes_on(call: Call, session_id: str) -> None:
-    if not call.client.answered:
-        print(f"error: no server has answered, so nothing is known of session {session_id}", file=sys.stderr)
-        return
-    text = f"session {session_id} goes on; `processing-service session watch {session_id}` follows it"
-    print(text, file=sys.stderr)
 
 
 def _exit(session: pb.Session) -> None:

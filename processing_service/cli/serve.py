@@ -73,4 +73,4 @@ def _announce(process: "Running") -> None:
     if process.metrics_address:
         print(f"metrics on {process.metrics_address}", flush=True)
     if process.recovered:
-        print(f"{process.recovered} sessions taken up", flush=True)
+        print(f"sessions taken up: {process.recovered}", flush=True)

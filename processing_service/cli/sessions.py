@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from processing_service.cli import controls
-from processing_service.cli.flags import LabelFlag
+from processing_service.cli.flags import LabelFlag, ParametersArgument
 from processing_service.cli.verbs import Call, verb
 
 app = typer.Typer(no_args_is_help=True, help="Runs of workflows.")
@@ -25,14 +25,7 @@ MaxWaitFlag = Annotated[
 async def start(
     call: Call,
     workflow_id: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of the workflow.")],
-    parameters: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="KEY=VALUE",
-            help="Numbers, true, false, null, lists and tables as JSON, anything else is text; "
-            "key=@file is the content of a file.",
-        ),
-    ] = None,
+    parameters: ParametersArgument = None,
     wait: Annotated[bool, typer.Option("--wait/--background", help="Wait for its end, or only for its start.")] = True,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show on stderr how far it is.")] = False,
     save: SaveFlag = None,
@@ -46,9 +39,15 @@ async def start(
     priority: Annotated[
         int,
         typer.Option(
-            "--priority", min=0, max=10, help="1 to 10; 0 = 5. Kept with the session, without effect on the order yet."
+            "--priority", min=0, max=10, help="1 to 10, 10 first; 0 = 5. Of steps that wait for their models."
         ),
     ] = 0,
+    former: Annotated[
+        str, typer.Option("--from", metavar="SESSION", help="Take over what did not change since this session.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check it, with --from tell what would run, and start nothing.")
+    ] = False,
     label: LabelFlag = None,
     max_wait: MaxWaitFlag = None,
 ) -> None:
@@ -57,17 +56,19 @@ async def start(
     from processing_service.cli.arguments import to_labels, to_values
 
     values = to_values(parameters or ())
-    session = await runs.start(
-        call,
-        workflow_id,
-        values,
-        model_id=model,
-        session_id=session_id,
-        request_id=request_id,
-        timeout=timeout,
-        priority=priority,
-        labels=to_labels(label),
-    )
+    options = {
+        "model_id": model,
+        "session_id": session_id,
+        "request_id": request_id,
+        "timeout": timeout,
+        "priority": priority,
+        "from_session_id": former,
+        "labels": to_labels(label),
+    }
+    if dry_run:
+        await runs.check(call, workflow_id, values, **options)
+        return
+    session = await runs.start(call, workflow_id, values, **options)
     if wait or watch:
         session = await runs.finish(call, session, watch=watch, max_wait=max_wait)
     await runs.conclude(call, session, save)

@@ -33,6 +33,15 @@ def model_columns(resident: Iterable[model_pb2.ResidentModel]) -> Sequence[Colum
     )
 
 
+def planned_lines(steps: Iterable[pb.PlannedStep]) -> list[str]:
+    """What becomes of each step, and why."""
+    return [f"  {step.step_id}: {_decision(step)} ({step.reason})" for step in steps]
+
+
+def _decision(step: pb.PlannedStep) -> str:
+    return pb.ReuseDecision.Name(step.reuse_decision).removeprefix("REUSE_DECISION_").lower()
+
+
 def session_state(state: pb.SessionState.ValueType) -> str:
     """SUCCEEDED for SESSION_STATE_SUCCEEDED."""
     return pb.SessionState.Name(state).removeprefix("SESSION_STATE_")
@@ -144,13 +153,18 @@ def content(datum: Datum) -> str:
     return f"{datum.media_type or 'bytes'}, {size(len(datum.inline_bytes)) or '0 B'}"
 
 
+def _source(event: pb.SessionEvent) -> str:
+    key = event.reused_from_step_key
+    return f"took the output of {key}" if key else ""
+
+
 EVENT_COLUMNS = (
     Column("number", lambda event: event.sequence),
     Column("when", lambda event: event.occurred_at.ToDatetime().isoformat(timespec="milliseconds") + "Z"),
     Column("event", lambda event: pb.EventKind.Name(event.kind).removeprefix("EVENT_KIND_")),
     Column("step", step_name),
     Column("attempt", lambda event: event.attempt or ""),
-    Column("what", lambda event: event.failure.message or event.message),
+    Column("what", lambda event: event.failure.message or event.message or _source(event)),
 )
 
 WORKFLOW_COLUMNS = (

@@ -1,11 +1,12 @@
-"""`workflow`: definitions, listed, shown, checked, drawn, stored, deleted."""
+"""`workflow`: definitions, listed, shown, checked, drawn, stored, planned, deleted."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from processing_service.cli.flags import LabelFlag
+from processing_service.cli.flags import LabelFlag, ParametersArgument
 from processing_service.cli.verbs import Call, verb
 
 app = typer.Typer(no_args_is_help=True, help="Workflow definitions.")
@@ -76,7 +77,7 @@ async def put(
     call: Call,
     file: FileArgument,
     allow_breaking: Annotated[
-        bool, typer.Option("--allow-breaking", help="Without effect yet: what would break clients is not refused.")
+        bool, typer.Option("--allow-breaking", help="Also if clients of its typed service would break.")
     ] = False,
 ) -> None:
     """Checks a definition and stores it."""
@@ -87,6 +88,47 @@ async def put(
     done = f"stored as revision {workflow.revision}" if reply.changed else "was stored before, with the same meaning"
     warnings = [f"warning: {warning}" for warning in reply.warnings]
     call.output.one(reply, [*warnings, f"{workflow.workflow_id} {done}, digest {workflow.digest}"])
+
+
+@verb(app, "export")
+async def export(
+    call: Call,
+    workflow_id: WorkflowId,
+    proto: Annotated[
+        bool, typer.Option("--proto", help="The typed service as .proto text, to make clients of.")
+    ] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="FOLDER", help="Write it below this import root instead of showing it."),
+    ] = None,
+) -> None:
+    """Gives the definition as YAML, or its typed service as .proto."""
+    from processing_service.cli.exports import exported, write
+
+    found = await exported(call, workflow_id, proto=proto)
+    if into is None:
+        call.output.one(found, found.content.splitlines())
+    else:
+        written = await write(found, into)
+        call.output.one({"path": str(written)}, [f"{written} written"])
+
+
+@verb(app, "plan")
+async def plan(
+    call: Call,
+    workflow_id: WorkflowId,
+    parameters: ParametersArgument = None,
+    model: Annotated[str, typer.Option("--model", "-m", help="Fills the workflow's parameter model_id.")] = "",
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", help="Its budget. [default: the workflow's]"),
+    ] = None,
+) -> None:
+    """Shows what a session would do, without starting it; exit code 1 if it cannot succeed in its time."""
+    from processing_service.cli import plans
+    from processing_service.cli.arguments import to_values
+
+    await plans.show(call, workflow_id, to_values(parameters or ()), model_id=model, timeout=timeout)
 
 
 @verb(app, "delete")

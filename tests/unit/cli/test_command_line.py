@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
 
 import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -21,47 +20,12 @@ from tests.conftest import ROOT
 from tests.doubles import FakeCoordinator, serving
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 async def coordinator():
     fake = FakeCoordinator()
     fake.workflows["read-text"] = pb.Workflow(workflow_id="read-text", revision=2, title="Reads pages")
     async with serving(fake):
         yield fake
-
-
-@pytest.fixture
-def run(tmp_path):
-    async def run(*arguments, address="127.0.0.1:1", stdin=b"", **environment):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "processing_service.cli",
-            *map(str, arguments),
-            cwd=tmp_path,
-            env=os.environ | {"PROCESSING_SERVICE__CLIENT__ADDRESS": address} | environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate(stdin)
-        return Ended(process.returncode, out.decode(), err.decode())
-
-    return run
-
-
-@pytest.fixture
-def ask(run, coordinator):
-    async def ask(*arguments, **options):
-        return await run(*arguments, address=coordinator.address, **options)
-
-    return ask
 
 
 @pytest.mark.parametrize("command", ["put", "validate", "graph"])
@@ -84,6 +48,28 @@ async def test_a_definition_that_is_not_there_is_refused(run):
     assert "none.yaml cannot be read" in ended.err
 
 
+async def test_a_workflow_is_exported(ask, coordinator):
+    """As YAML; without a typed service there is no .proto, which ends with 2 and a line that says so."""
+    shown = await ask("workflow", "export", "read-text")
+    none = await ask("workflow", "export", "read-text", "--proto")
+
+    assert (shown.code, shown.out) == (0, "workflow_id: read-text\n")
+    assert (none.code, "Traceback" in none.err) == (2, False)
+    assert "read-text has no typed service" in none.err
+
+
+async def test_an_export_is_written_where_it_belongs(ask, coordinator, tmp_path):
+    """Below the folder, unless that is a file."""
+    (tmp_path / "file").touch()
+    written = await ask("workflow", "export", "read-text", "--into", "new/folder", "-o", "json")
+    refused = await ask("workflow", "export", "read-text", "--into", "file")
+
+    assert json.loads(written.out) == {"path": "new/folder/read-text.yaml"}
+    assert (tmp_path / "new" / "folder" / "read-text.yaml").read_text() == "workflow_id: read-text\n"
+    assert refused.code == 2
+    assert "cannot be written" in refused.err
+
+
 async def test_session_that_succeeds(ask, coordinator, tmp_path):
     """A session that succeeds ends with 0; its outputs are printed, files written where --save says."""
     (tmp_path / "page.png").write_bytes(b"\x89PNG")
@@ -98,6 +84,20 @@ async def test_session_that_succeeds(ask, coordinator, tmp_path):
     assert (tmp_path / "out" / "page.png").read_bytes() == b"\x89PNG"
     (request,) = coordinator.requests("PostWorkflowExecute")
     assert request.payloads["page"].media_type == "image/png"
+
+
+async def test_a_session_from_a_former_one_says_first_what_it_runs(ask, coordinator):
+    """--dry-run prints the plan and starts nothing; without it the plan stands on stderr, before the session."""
+    told = await ask("session", "start", "read-text", "--from", "session-0", "--dry-run")
+    assert told.code == 0
+    assert told.out.startswith("nothing was started\n")
+    assert "  say: reuse (nothing changed)" in told.out
+    assert not coordinator.sessions
+
+    ended = await ask("session", "start", "read-text", "--from", "session-0")
+    assert ended.code == 0
+    assert "  say: reuse (nothing changed)" in ended.err
+    assert [request.from_session_id for request in coordinator.requests("PostWorkflowExecute")] == ["session-0"] * 2
 
 
 @pytest.mark.parametrize(("workflow", "code"), [("fails", 1), ("times-out", 5)])
@@ -145,17 +145,6 @@ async def test_a_connection_that_breaks_is_told(ask, coordinator):
 
     assert ended.code == 0
     assert ended.err.count("reconnecting") == 1
-
-
-@pytest.mark.parametrize(
-    ("command", "flag"), [(("workflow", "put"), "--allow-breaking"), (("session", "start"), "--priority")]
-)
-async def test_a_flag_without_effect_says_so(run, command, flag):
-    """The help of a flag that the limits call without effect promises none."""
-    ended = await run(*command, "--help")
-
-    described = " ".join(ended.out.partition(flag)[2].split()).partition(" --")[0]
-    assert "without effect" in described.lower()
 
 
 async def test_watching_in_a_pipe(ask, coordinator):
@@ -218,6 +207,38 @@ async def test_lists_for_people_and_programs(ask):
     assert table.out.splitlines()[1].startswith("read-text  2")
     assert "\x1b" not in table.out
     assert [json.loads(array.out)] == [[json.loads(line) for line in lines.out.splitlines()]]
+
+
+async def test_a_plan_for_people_and_programs(ask, coordinator):
+    """Steps, models, loads, memory and time; the parameters are those of a start."""
+    ended = await ask("workflow", "plan", "read-text", "--model", "reader", "--timeout", "5", "size=3")
+    table = [line.split() for line in ended.out.splitlines()]
+    (request,) = coordinator.requests("PostWorkflowPlan")
+    plain = json.loads((await ask("workflow", "plan", "read-text", "-o", "json")).out)
+
+    assert ended.code == 0
+    assert table[0] == ["STEP", "OPERATION", "MODEL", "EXPECTED", "REUSE", "WHY"]
+    assert table[1] == ["find", "inference.post_inference_execute", "reader", "2.0", "s"]
+    assert table[3:5] == [["MODEL", "VERSION", "IN", "MEMORY", "SIZE"], ["reader", "2", "no", "3.0", "MiB"]]
+    assert [" ".join(line) for line in table[6:]] == [
+        "feasible: yes",
+        "expected: 2.0 s",
+        "loads: 1",
+        "peak memory: cpu 3.0 MiB",
+    ]
+    execution = request.execution
+    assert (execution.workflow_id, execution.model_id, execution.timeout.seconds) == ("read-text", "reader", 5)
+    assert dict(execution.parameters) == {"size": 3}
+    assert (plain["feasible"], plain["steps"][0]["step_id"]) == (True, "find")
+
+
+async def test_a_plan_that_is_not_feasible_ends_with_1(ask):
+    """And says why first."""
+    ended = await ask("workflow", "plan", "read-text", "--timeout", "1")
+
+    assert ended.code == 1
+    assert ended.out.splitlines()[0] == "warning: it takes 2 s, and its budget is 1 s"
+    assert "feasible:    no" in ended.out
 
 
 async def test_unknown_workflow(ask):
