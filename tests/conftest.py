@@ -1,5 +1,6 @@
 """What tests of several packages need."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ ROOT = Path(__file__).parents[1]
 
 settings.register_profile("untimed", deadline=None)  # no test fails because the machine is busy
 settings.load_profile("untimed")
+
+# A shell has what it runs in the background ignore Ctrl-C, and children inherit that; tests send it to them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from processing_service.config import Settings
 from processing_service.domains.model.repository import RepositorySettings
 from processing_service.engine.store.sqlite.store import StoreSettings
 from processing_service.server import running
-from processing_service.server.coordinator import Coordinator
+from processing_service.server.coordinator import Coordinator, now_us
 from processing_service.server.hosting import DOMAINS, Hosting, service_name
 from processing_service.server.monitor import SERVICE, Monitor
 from processing_service.wire.errors import CoordinatorError
@@ -151,21 +151,33 @@ async def serving(folder: Path, **changes: Any) -> AsyncIterator[Served]:
 
 
 @asynccontextmanager
-async def wired(folder: Path, telemetry: Telemetry) -> AsyncIterator[tuple[Coordinator, Served]]:
-    """The same parts, put together with the test's own telemetry; the coordinator's own parts can be reached."""
-    settings = settings_in(folder)
+async def wired(
+    folder: Path,
+    telemetry: Telemetry,
+    now_us: Callable[[], int] = now_us,
+    host: Callable[..., Hosting] = Hosting,
+    **changes: Any,
+) -> AsyncIterator[tuple[Coordinator, Served]]:
+    """The same parts, put together with the test's own telemetry and clock; the coordinator's own can be reached.
+
+    Args:
+        host: makes the domains of this process.
+    """
+    settings = settings_in(folder, **changes)
     async with AsyncExitStack() as stack:
-        hosting = Hosting(settings, ("processing", *DOMAINS), telemetry, stack)
+        hosting = host(settings, ("processing", *DOMAINS), telemetry, stack)
+        await hosting.join()
         health = Health([service_name(name) for name in DOMAINS] + [SERVICE])
         monitor = Monitor(hosting, health)
-        coordinator = Coordinator(settings, hosting, monitor.of, telemetry, stack)
+        coordinator = Coordinator(settings, hosting, monitor.of, telemetry, stack, now_us)
         listener = Listener(settings.listener, Edge(telemetry, limits=settings.deadlines), health)
         coordinator.add_to(listener.server)
+        coordinator.add_workflows_to(listener.server)
         await coordinator.start()
         await monitor.look(coordinator.well)
         watching = asyncio.ensure_future(monitor.run(coordinator.well))
         stack.callback(watching.cancel)
-        await listener.start([SERVICE])
+        await listener.start([SERVICE], coordinator.described)
         try:
             async with reach(listener.address) as served:
                 yield coordinator, served

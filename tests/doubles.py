@@ -134,13 +134,35 @@ class FakeCoordinator(rpc.ProcessingServiceServicer):
         del self.workflows[self._workflow(request.workflow_id).workflow_id]
         return pb.DeleteProcessingWorkflowResponse()
 
+    async def PostWorkflowPlan(self, request, context):
+        await self._take("PostWorkflowPlan", request)
+        self._workflow(request.execution.workflow_id)
+        needed, budget = 2, request.execution.timeout.seconds or 600
+        step = pb.PlannedStep(step_id="find", operation="inference.post_inference_execute", model_id="reader")
+        step.expected_duration.FromSeconds(needed)
+        return pb.PostWorkflowPlanResponse(
+            steps=[step],
+            models=[pb.PlannedModel(model_id="reader", model_version="2", size_bytes=3 << 20)],
+            load_count=1,
+            peak_bytes={"cpu": 3 << 20},
+            expected_duration=step.expected_duration,
+            feasible=needed <= budget,
+            warnings=[] if needed <= budget else [f"it takes {needed} s, and its budget is {budget} s"],
+        )
+
     async def PostWorkflowExecute(self, request, context):
         await self._take("PostWorkflowExecute", request)
+        if request.validate_only or request.from_session_id:
+            planned = [pb.PlannedStep(step_id="say", reuse_decision=pb.REUSE_DECISION_REUSE, reason="nothing changed")]
+        else:
+            planned = []
+        if request.validate_only:
+            return pb.PostWorkflowExecuteResponse(planned_steps=planned)
         if request.request_id in self._answers:
             return pb.PostWorkflowExecuteResponse(session=self._answers[request.request_id], repeated_request=True)
         session = self._start(request)
         self._answers[request.request_id] = session
-        return pb.PostWorkflowExecuteResponse(session=session)
+        return pb.PostWorkflowExecuteResponse(session=session, planned_steps=planned)
 
     async def GetProcessingSessions(self, request, context):
         await self._take("GetProcessingSessions", request)
@@ -252,11 +274,15 @@ class FakeCoordinator(rpc.ProcessingServiceServicer):
         self, request: pb.WatchProcessingSessionRequest
     ) -> AsyncIterator[pb.WatchProcessingSessionResponse]:
         session = self._session(request.session_id)
-        yield pb.WatchProcessingSessionResponse(snapshot=session)
         seen = request.after_sequence if request.HasField("after_sequence") else session.last_sequence
+        yield pb.WatchProcessingSessionResponse(snapshot=session)
         while True:
             changed = self._changed
             events = self.events[session.session_id]
+            if request.grouped_events and seen + 1 < len(events):
+                group = pb.SessionEventGroup(events=events[seen:])
+                seen = len(events)
+                yield pb.WatchProcessingSessionResponse(event_group=group)
             while seen < len(events):
                 seen += 1
                 yield pb.WatchProcessingSessionResponse(event=events[seen - 1])
@@ -321,12 +347,12 @@ class FakeHistory:
         self.begun, self.go = asyncio.Event(), asyncio.Event()
         self.go.set()
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, kind: Kind = Kind.STEP_STARTED, **facts: Any) -> None:
         """So many more records."""
         for _ in range(count):
             sequence = len(self.records_kept) + 1
-            record = Record(sequence, 10**15 + sequence, Kind.STEP_STARTED, 1, SessionState.RUNNING, 0, -1, 1)
-            self.records_kept.append(record)
+            record = Record(sequence, 10**15 + sequence, kind, 1, SessionState.RUNNING, 0, -1, 1)
+            self.records_kept.append(record._replace(**facts))
 
     async def records(self, session_id: str, tenant: str, after: int, limit: int, created_us: int = 0) -> list[Record]:
         self.reads.append(after)

@@ -19,7 +19,7 @@ from processing_service.engine.observer import Observer
 from processing_service.engine.records import Action, Durability, Output, Plan, SessionState, StepPlan
 from processing_service.engine.store.base import SessionRow, SessionStart
 from processing_service.engine.store.sqlite import SqliteStore, StoreSettings
-from processing_service.wire.telemetry.hooks import Receive, SessionEnded, StepEnded, Telemetry
+from processing_service.wire.telemetry.hooks import Receive, SessionEnded, StepEnded, StepReused, Telemetry
 
 
 class Runner:
@@ -35,12 +35,19 @@ class Runner:
         self.items: dict[int, Resolution] = {}
         self.stubborn = False
         self.padding = b""
+        self.identities: dict[str, bytes] = {}
+        """What others may take the results of these steps by."""
+        self.taken: dict[str, Result] = {}
+        """Results of steps that make no call."""
 
     async def resolve(self, call: StepCall) -> Resolution:
         return self.items[call.step]
 
     async def run(self, call: StepCall, report: Callable[[Progress], None]) -> Result:
         step = call.key.split("/")[1]
+        step_id = step.split("#")[0]
+        if step_id in self.taken:
+            return self.taken[step_id]
         self.calls.append(step)
         self._reached[step].set()
         if failures := self.failures.get(step.split("#")[0]):
@@ -48,7 +55,8 @@ class Runner:
         if step.split("#")[0] in self.held:
             await self._hold(step)
         report(Progress(1.0))
-        return Result(Output("test.Result", step.encode() + self.padding))
+        output = Output("test.Result", step.encode() + self.padding)
+        return Result(output, identity=self.identities.get(step_id, b""))
 
     async def until(self, step: str) -> None:
         """Returns once that call has come."""
@@ -78,6 +86,7 @@ class Heard:
         return {
             SessionEnded: lambda record: self.sessions.append(f"{record.session_id} {record.state}"),
             StepEnded: lambda record: self.steps.append(f"{record.step_key} {record.state}"),
+            StepReused: lambda record: self.steps.append(f"{record.operation} reused"),
         }
 
 

@@ -43,8 +43,12 @@ message GreetResponse { string greeting = 1; coordinator.payload.v1.Datum pictur
 
 @pytest.fixture(scope="session")
 def greeting_set(tmp_path_factory) -> Path:
-    """The descriptor set of a foreign service, compiled by buf."""
-    folder = tmp_path_factory.mktemp("greetings")
+    """The descriptor set of a foreign service."""
+    return compile_set(tmp_path_factory.mktemp("greetings"))
+
+
+def compile_set(folder: Path) -> Path:
+    """The descriptor set, compiled by buf into an empty folder."""
     protos = Path(__file__).parents[1] / "protos" / "coordinator" / "payload" / "v1" / "payload.proto"
     for name, text in {"greetings.proto": SOURCE, "coordinator/payload/v1/payload.proto": protos.read_text()}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

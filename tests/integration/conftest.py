@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.coordinators import Served, serving
-from tests.greetings import greeter, greeting_set
+from tests.greetings import greeter, greeting_address, greeting_set, greetings
 
-__all__ = ["coordinator", "greeter", "greeting_set"]
+__all__ = ["coordinator", "greeter", "greeting_address", "greeting_set", "greetings"]
 
 
 @pytest.fixture

@@ -13,20 +13,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from processing_service.server.hosting import DOMAINS, service_name
 from processing_service.wire.errors import Code
 from processing_service.wire.listener import ListenerSettings
-from tests.coordinators import echo, reasons, refused, serving
-
-UNSERVED = (
-    "PostWorkflowPlan",
-    "GetProcessingBatches",
-    "GetProcessingBatch",
-    "PostBatchCreate",
-    "PostBatchItems",
-    "PostBatchExecute",
-    "PostBatchControl",
-    "GetProcessingBatchItems",
-    "WatchProcessingBatch",
-    "DeleteProcessingBatch",
-)
+from tests.coordinators import echo, reasons, serving
 
 
 async def test_the_contract_tells_its_descriptors_and_limits(coordinator):
@@ -38,15 +25,6 @@ async def test_the_contract_tells_its_descriptors_and_limits(coordinator):
     assert contract.descriptor_digest == hashlib.sha256(shipped).hexdigest()
     assert {"sessions", "watch", "workflows"} <= set(contract.features)
     assert {limit.name: limit.value for limit in contract.limits}["max_message_bytes"] == 4 << 20
-
-
-@pytest.mark.parametrize("rpc", UNSERVED)
-async def test_what_is_not_served_says_so(coordinator, rpc):
-    """UNIMPLEMENTED with its own reason, for streams, too."""
-    error = await refused(getattr(coordinator.stub, rpc)(getattr(pb, f"{rpc}Request")()))
-
-    assert (error.code, error.reason_name) == (Code.UNIMPLEMENTED, "NOT_IMPLEMENTED")
-    assert error.metadata["method"] == rpc
 
 
 async def test_the_domains_are_listed_with_their_operations(coordinator):

@@ -112,6 +112,20 @@ async def test_a_request_is_known_although_its_workflow_is_gone(greet):
     assert again.session.session_id == first.session.session_id
 
 
+async def test_a_request_id_does_not_run_a_session_again_that_was_removed(greet):
+    """Whoever repeats the request is told what became of it; with other content it is refused as ever."""
+    first = await greet.execute("greet", {"text": "hi"}, request_id="once")
+    session_id = first.session.session_id
+    await greet.stub.DeleteProcessingSession(pb.DeleteProcessingSessionRequest(session_id=session_id))
+    again = await refused(greet.execute("greet", {"text": "hi"}, request_id="once"))
+    other = await refused(greet.execute("greet", {"text": "ho"}, request_id="once"))
+
+    assert (again.code, again.reason_name) == (Code.NOT_FOUND, "SESSION_NOT_FOUND")
+    assert "removed since" in again.message
+    assert other.reason_name == "REQUEST_ID_REUSED"
+    assert await greet.sessions() == []
+
+
 async def test_a_chosen_session_id_is_taken_once(greet):
     """The second session of one id is refused, and the first is untouched."""
     first = (await greet.execute("greet", session_id="mine")).session

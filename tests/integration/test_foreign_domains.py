@@ -84,6 +84,7 @@ async def test_a_coordinator_starts_without_a_domain_and_learns_of_it_later(star
     assert len(after.operations) == 3
 
 
+@pytest.mark.slow
 async def test_a_session_waits_over_a_restart_for_a_domain_that_is_away(start, greeter, address):
     """It is not given up because its operations are not known yet; one whose budget ends meanwhile fails."""
     greeter.go.clear()
