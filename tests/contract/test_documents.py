@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import urllib.request
-from importlib.util import module_from_spec, spec_from_file_location
+from enum import IntEnum
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -26,17 +25,22 @@ from processing_service.cli.app import app
 from processing_service.client import CoordinatorClient
 from processing_service.config import Settings
 from processing_service.config.keys import keys_of
+from processing_service.engine.batches.records import BatchState
 from processing_service.engine.definitions import parse_definition
+from processing_service.engine.records import SessionState, StepState
 from processing_service.engine.store.sqlite import StoreSettings
 from processing_service.server import running
 from processing_service.wire import callcontext
 from processing_service.wire.listener import ListenerSettings
 from processing_service.wire.telemetry.metrics import MetricsSettings
 from processing_service.wire.telemetry.setup import TelemetrySettings
+from tests.clients.languages import PROGRAMS, Program
+from tests.modules import load_script
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+CLIENTS = ROOT / "examples" / "clients"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *CLIENTS.glob("*.md"), *CLIENTS.glob("*/*.md")])
 
 
 def text_of(name: str) -> str:
@@ -51,21 +55,12 @@ def test_every_reason_of_an_error_has_one_paragraph() -> None:
 
 def test_the_tables_of_settings_are_those_of_the_classes() -> None:
     """As scripts/document_settings.py makes them, with every key."""
-    written, script = text_of("configuration.md"), _script("document_settings")
+    written, script = text_of("configuration.md"), load_script("document_settings")
     assert script.rewritten(written) == written, "run python scripts/document_settings.py"
     keys = set(re.findall(r"^\| `([\w.\[\]]+)`", written, re.MULTILINE)) | set(
         re.findall(r"^## `\[\[(\w+)\]\]`", written, re.MULTILINE)
     )
     assert set(keys_of(Settings)) <= keys
-
-
-def _script(name: str) -> ModuleType:
-    spec = spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 async def test_every_metric_of_a_live_scrape_has_a_row(tmp_path: Path) -> None:
@@ -118,7 +113,29 @@ def test_every_command_has_a_line() -> None:
     for group in app.registered_groups:
         assert group.typer_instance is not None
         names |= {f"{group.name} {command.name}" for command in group.typer_instance.registered_commands}
-    assert set(re.findall(r"^\| `processing-service ([a-z]+(?: [a-z]+)?)", text_of("cli.md"), re.MULTILINE)) == names
+    assert set(re.findall(r"^\| `processing-service ([a-z]+(?: [a-z-]+)?)", text_of("cli.md"), re.MULTILINE)) == names
+
+
+@pytest.mark.parametrize(("name", "states"), [("session", SessionState), ("step", StepState), ("batch", BatchState)])
+def test_the_drawn_states_are_those_of_the_engine(name: str, states: type[IntEnum]) -> None:
+    """As scripts/draw_states.py draws them now, with every state and with no arrow for what is not legal."""
+    script = load_script("draw_states")
+    machine, picture = script.DRAWINGS[name], script.path_of(name).read_text(encoding="utf-8")
+    assert picture == script.drawn(machine), "run python scripts/draw_states.py"
+    assert [state.name for state in states if f">{state.name}</text>" not in picture] == []
+    asked = {
+        (wish.name, source) for wish, legal in machine.wishes.items() for source in script.sources(legal, machine.boxes)
+    }
+    assert asked == set(machine.asked)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_the_readme_of_a_client_has_the_lines_that_the_tests_run(program: Program) -> None:
+    """To build it, and to run it with a page."""
+    text = (CLIENTS / program.folder / "README.md").read_text(encoding="utf-8")
+    command = " ".join(f"'{part}'" if "*" in part else part for part in program.command)
+    assert "./build.sh\n```" in text
+    assert f"\n{command} localhost:50051 ../../pages/04-photo.jpg\n" in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -11,13 +11,13 @@ internal static class Messages
     /// Writes OUTPUT/name.binpb and name.json from name.binpb, and name.parsed.binpb from name.json. A file that cannot
     /// be read, or that has a field unknown to C#, is a line.
     /// </summary>
-    public static IEnumerable<string> Reencode(string input, string output)
+    public static IEnumerable<string> Reencode(Contract contract, string input, string output)
     {
         foreach (var path in Directory.EnumerateFiles(input, "*.binpb").Order(StringComparer.Ordinal))
         {
             var name = Path.GetFileNameWithoutExtension(path);
             var target = Path.Combine(output, name);
-            var descriptor = Contract.Messages[name.Split('#')[0]];
+            var descriptor = contract.Messages[name.Split('#')[0]];
             var message = descriptor.Parser.WithDiscardUnknownFields(true).ParseFrom(File.ReadAllBytes(path));
             File.WriteAllBytes($"{target}.binpb", message.ToByteArray());
             File.WriteAllText($"{target}.json", Formatter.Format(message));

@@ -4,14 +4,14 @@ using Google.Protobuf.Reflection;
 
 namespace ContractCheck;
 
-/// <summary>Names as the rule makes them, against names as the generator and the runtime have them.</summary>
+/// <summary>Names as the rule makes them, against names as the generator and the runtimes have them.</summary>
 internal static class Names
 {
     /// <summary>One line for each name that is not what the file says, is missing, or is too many.</summary>
-    public static IEnumerable<string> Differences(string path)
+    public static IEnumerable<string> Differences(Contract contract, string path)
     {
         var expected = JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(path))!;
-        var actual = Contract.Messages.Values.SelectMany(OfMessage).Concat(Contract.Enums.Values.SelectMany(OfEnum))
+        var actual = contract.Messages.Values.SelectMany(OfMessage).Concat(contract.Enums.Values.SelectMany(OfEnum))
             .ToDictionary(name => name.Element, name => name.Name);
         return expected.Keys.Union(actual.Keys).Order(StringComparer.Ordinal)
             .Where(element => expected.GetValueOrDefault(element) != actual.GetValueOrDefault(element))
@@ -23,8 +23,11 @@ internal static class Names
     {
         foreach (var field in message.Fields.InDeclarationOrder())
         {
-            yield return ($"{field.FullName} property", Property(message, field.PropertyName));
+            var property = Property(message, field.PropertyName);
+            yield return ($"{field.FullName} property", property);
             yield return ($"{field.FullName} json", field.JsonName);
+            yield return ($"{field.FullName} CamelCase", JsonNamingPolicy.CamelCase.ConvertName(property));
+            yield return ($"{field.FullName} SnakeCaseLower", JsonNamingPolicy.SnakeCaseLower.ConvertName(property));
         }
 
         foreach (var property in message.ClrType.GetProperties().Where(IsCase))

@@ -1,15 +1,18 @@
-// Judges the generated C# by what Python says of the contract:
+// Judges the generated C# by what Python says of the contract. PACKAGES is how the names of the packages begin.
 //
-//     ContractCheck names NAMES.json       compares every property, JSON key, oneof and enum value by reflection
-//     ContractCheck messages INPUT OUTPUT  decodes INPUT/<message>#<n>.binpb and .json and encodes each again, both ways
+//     ContractCheck names PACKAGES NAMES.json       compares every property, JSON key, oneof and enum value by reflection
+//     ContractCheck messages PACKAGES INPUT OUTPUT  decodes INPUT/<message>#<n>.binpb and .json, encodes each both ways
+//     ContractCheck errors INPUT OUTPUT             decodes INPUT/<reason>.status.binpb and .failure.binpb to JSON
 //
 // Exit code 0 if all agrees, 1 with a line for each difference, 2 for a wrong call.
 using ContractCheck;
 
 return args switch
 {
-    ["names", var names] => Report(Names.Differences(names)),
-    ["messages", var input, var output] => Report(Messages.Reencode(input, output)),
+    ["names", var packages, var names] => Report(Names.Differences(new Contract(packages), names)),
+    ["messages", var packages, var input, var output] =>
+        Report(Messages.Reencode(new Contract(packages), input, output)),
+    ["errors", var input, var output] => Report(Errors.Decode(input, output)),
     _ => 2,
 };
 
