@@ -1,0 +1,31 @@
+namespace Coordinator.Acceptance.Tests;
+
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+
+/// <summary>Keeps what is logged.</summary>
+public sealed class KeptLog : ILoggerFactory, ILogger
+{
+    public ConcurrentQueue<string> Lines { get; } = new();
+
+    public ILogger CreateLogger(string categoryName) => this;
+
+    public void AddProvider(ILoggerProvider provider)
+    {
+    }
+
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => true;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
+        ArgumentNullException.ThrowIfNull(formatter);
+        Lines.Enqueue(formatter(state, exception));
+    }
+
+    public void Dispose()
+    {
+    }
+}
