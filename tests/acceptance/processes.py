@@ -14,11 +14,14 @@ from processing_service.client import CoordinatorClient
 START_S = 30.0
 
 
-class Server:
-    """One `processing-service serve`; `kill` is kill -9, `stop` is SIGTERM."""
+SERVE = ("processing_service.cli", "serve")
 
-    def __init__(self, *arguments: str) -> None:
-        self._arguments = arguments
+
+class Server:
+    """One `processing-service serve`, or another module that serves; `kill` is kill -9, `stop` is SIGTERM."""
+
+    def __init__(self, *arguments: str, module: Sequence[str] = SERVE) -> None:
+        self._arguments = (*module, *arguments)
         self._process: asyncio.subprocess.Process | None = None
         self.address = ""
         self.output: list[str] = []
@@ -26,12 +29,16 @@ class Server:
 
     async def start(self) -> str:
         """Starts it and returns its address once it serves."""
-        command = (sys.executable, "-m", "processing_service.cli", "serve", *self._arguments)
+        command = (sys.executable, "-m", *self._arguments)
         self._process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
         await asyncio.wait_for(self._until_serving(), START_S)
         return self.address
+
+    def client(self) -> CoordinatorClient:
+        """A client of it."""
+        return CoordinatorClient(self.address)
 
     @property
     def pid(self) -> int:
@@ -104,7 +111,7 @@ class Topology:
 
     def client(self) -> CoordinatorClient:
         """A client of the coordinator."""
-        return CoordinatorClient(self.coordinator.address)
+        return self.coordinator.client()
 
 
 DOMAINS = ("inference", "model", "postprocessing")

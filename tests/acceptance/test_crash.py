@@ -69,6 +69,7 @@ async def _until_some_step_ended(client: CoordinatorClient) -> None:
             return
 
 
+@pytest.mark.slow
 async def test_a_delete_is_answered_again_after_a_kill(tmp_path: Path) -> None:
     """Whatever was carried out when the process died is known: a repeat of its request_id is not NOT_FOUND."""
     names = [f"s{number}" for number in range(200)]
@@ -125,3 +126,49 @@ async def test_reading_pages_survives_a_kill_in_the_middle(kind: str, tmp_path: 
                 assert set((await results(client, session.session_id)).values()) == {1}
                 picture = await client.outputs_of(session).read("annotated")
                 assert picture.startswith(b"\x89PNG")
+
+
+REUSED = """
+workflow_id: reused-echoes
+reuse_enabled: true
+parameters: {delay: {value_type: STRING}}
+steps:
+  - {step_id: first, operation: postprocessing.post_postprocessing_execute, parameters: {echo: {text: a}}, pure: true}
+  - step_id: slow
+    operation: postprocessing.post_postprocessing_execute
+    parameters: {echo: {text: "${steps.first.echo.text}", delay: "${parameters.delay}"}}
+  - step_id: last
+    operation: postprocessing.post_postprocessing_execute
+    parameters: {echo: {text: "${steps.slow.echo.text}", value: 2}}
+    pure: true
+outputs: {text: {value: "${steps.last.echo.text}"}}
+"""
+
+
+@pytest.mark.slow
+async def test_sessions_that_take_results_survive_a_kill_in_the_middle(tmp_path: Path) -> None:
+    """What was taken stays taken; what comes after the restart is taken, or run, as it would have been without it."""
+    names = [f"s{number}" for number in range(SESSIONS)]
+    async with topology("embedded", tmp_path, tmp_path / "models") as servers:
+        async with servers.client() as client:
+            await client.put_processing_workflow(REUSED)
+            await client.execute_workflow("reused-echoes", {"delay": "0s"}, session_id="source")
+            for number, name in enumerate(names):
+                former = "source" if number % 2 else ""
+                await client.post_workflow_execute(
+                    "reused-echoes", {"delay": "0.5s"}, session_id=name, from_session_id=former, background=True
+                )
+            async for update in client.watch_session(names[0], 0):
+                if update.event.kind == pb.EVENT_KIND_STEP_REUSED:
+                    break
+        await servers.kill()
+        await servers.start()
+
+        async with servers.client() as client:
+            for number, name in enumerate(names):
+                session = await ended(client, name)
+                taken = {step.step_id: step.reused_from_step_key for step in session.steps}
+                last = "" if number % 2 else "source/last#1"  # behind a step that ran it is not taken from `source`
+                assert session.state == pb.SESSION_STATE_SUCCEEDED
+                assert taken == {"first": "source/first#1", "slow": "", "last": last}
+                assert set((await results(client, name)).values()) == {1}

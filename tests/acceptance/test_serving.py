@@ -95,6 +95,7 @@ async def test_a_server_without_models_says_so(tmp_path: Path, only: tuple[str, 
     assert "".join(server.output).count(f"there is no folder '{models}'; `make models` makes") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_server_that_is_told_twice_to_stop_stops_at_once(tmp_path: Path, number: signal.Signals) -> None:
     """The first time it says how long it will wait; after the second the session goes on at the next start."""
@@ -110,7 +111,7 @@ async def test_a_server_that_is_told_twice_to_stop_stops_at_once(tmp_path: Path,
         code = await server.end(number)
     again = Server(*arguments)
     await again.start()
-    await again.says("1 sessions taken up")
+    await again.says("sessions taken up: 1")
     await again.kill()
 
     assert code == -number
@@ -143,6 +144,7 @@ def test_a_store_that_cannot_be_used_is_left_as_it_is(tmp_path: Path, kind: str)
     assert file.read_bytes() == before
 
 
+@pytest.mark.slow
 async def test_a_full_disk_is_told_and_survived(tmp_path: Path) -> None:
     """A start is refused by name; a server that runs is unwell from the first write that fails until there is room."""
     arguments = ("--store", str(tmp_path / "store"), "--listen", f"unix:{tmp_path}/s.sock")
