@@ -14,12 +14,24 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import pages, sessions, storage
+from benchmarks import (
+    batches,
+    cancelling,
+    csharp,
+    orchestrator,
+    pages,
+    planning,
+    recovery,
+    reuse,
+    sessions,
+    storage,
+    watching,
+)
 from benchmarks.options import Options
 from benchmarks.rounds import QUIET, tell
 from benchmarks.rows import Row, save, table
 
-_FAMILIES = (sessions, storage, pages)
+_FAMILIES = (sessions, batches, watching, cancelling, planning, storage, recovery, reuse, pages, csharp, orchestrator)
 _RESULTS = Path(__file__).parent / "results.json"
 _LONGEST_S = 3600.0
 """For one family of rows; then it is broken off."""
@@ -60,7 +72,9 @@ def _options(arguments: argparse.Namespace, folder: Path) -> Options:
     if not arguments.quick:
         return options
     tell("quick: the figures show that it runs, not how fast it is")
-    return replace(options, rounds=min(2, arguments.rounds), seconds=1.0, pages=6, sessions=2_000)
+    return replace(
+        options, rounds=min(2, arguments.rounds), seconds=1.0, pages=6, sessions=2_000, cells=1_000, many_cells=10_000
+    )
 
 
 if __name__ == "__main__":

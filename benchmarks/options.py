@@ -21,6 +21,10 @@ class Options:
     """How many pages are read: those of the examples first."""
     sessions: int = 100_000
     """How many sessions fill the store."""
+    cells: int = 10_000
+    """How many cells a batch has that is run."""
+    many_cells: int = 1_000_000
+    """How many cells a batch has that only stands there."""
 
     def wants(self, row: str) -> bool:
         return not self.rows or row in self.rows

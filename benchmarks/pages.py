@@ -13,7 +13,8 @@ from typing import Any, Final
 from coordinator.processing.v1 import processing_pb2 as pb
 
 from benchmarks.options import Options
-from benchmarks.rapidocr_peer import RapidOcr, install
+from benchmarks.peers import install
+from benchmarks.rapidocr_peer import RapidOcr
 from benchmarks.rounds import QUIET, Foreign, cpu_seconds, tell
 from benchmarks.rows import Row, Spread, Target
 from benchmarks.score import Line, Score, Truth, read_truth, score_page

@@ -6,6 +6,7 @@ import asyncio
 import math
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -58,6 +59,8 @@ class Contender:
     before: Callable[[], None] = lambda: None
     """Called right before what is measured, and `after` right behind it."""
     after: Callable[[], None] = lambda: None
+    around: Callable[[], AbstractAsyncContextManager[Sequence[psutil.Process]]] = lambda: nullcontext(())
+    """What is there only while it is measured, and the processes that this takes."""
 
 
 QUIET: Final = 0.2
@@ -165,13 +168,14 @@ def _busy() -> float:
 
 
 async def _measure(contender: Contender, seconds: float) -> Load:
-    await closed_loop(contender.callers, contender.operation, seconds=seconds / 8)
-    others = Foreign(contender.processes)
-    contender.before()
-    cpu = sum(map(cpu_seconds, contender.processes))
-    started = perf_counter()
-    latencies = await closed_loop(contender.callers, contender.operation, seconds=seconds)
-    took = perf_counter() - started
-    cpu = sum(map(cpu_seconds, contender.processes)) - cpu
-    contender.after()
-    return Load(len(latencies), took, tuple(latencies), cpu, others.cores())
+    async with contender.around() as helpers:
+        await closed_loop(contender.callers, contender.operation, seconds=seconds / 8)
+        others = Foreign((*contender.processes, *helpers))
+        contender.before()
+        cpu = sum(map(cpu_seconds, contender.processes))
+        started = perf_counter()
+        latencies = await closed_loop(contender.callers, contender.operation, seconds=seconds)
+        took = perf_counter() - started
+        cpu = sum(map(cpu_seconds, contender.processes)) - cpu
+        contender.after()
+        return Load(len(latencies), took, tuple(latencies), cpu, others.cores())

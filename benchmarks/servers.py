@@ -55,19 +55,21 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(folder: Path, *flags: str) -> AsyncIterator[Server]:
-    """`processing-service serve` with its store in `folder`."""
-    metrics_address = _free_address()
+async def serving(folder: Path, *flags: str, address: str = "") -> AsyncIterator[Server]:
+    """`processing-service serve` with its store in `folder`, at a free address unless one is given."""
+    metrics_address = free_address()
     arguments = ["--store", str(folder / "store"), "--models", str(ROOT / "models")]
     arguments += ["--metrics-address", metrics_address, *flags]
-    async with running("processing_service.cli", ["serve", *arguments], folder, metrics_address) as server:
+    async with running("processing_service.cli", ["serve", *arguments], folder, metrics_address, address) as server:
         yield server
 
 
 @asynccontextmanager
-async def running(module: str, flags: Sequence[str], folder: Path, metrics_address: str) -> AsyncIterator[Server]:
+async def running(
+    module: str, flags: Sequence[str], folder: Path, metrics_address: str, address: str = ""
+) -> AsyncIterator[Server]:
     """A Python module that serves at `--listen`, from its first SERVING on."""
-    address = _free_address()
+    address = address or free_address()
     started = perf_counter()
     process = _spawn([sys.executable, "-m", module, *flags, "--listen", address], folder)
     try:
@@ -84,10 +86,16 @@ async def running(module: str, flags: Sequence[str], folder: Path, metrics_addre
 
 def _spawn(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PROCESSING_SERVICE__")}
-    environment["PYTHONPATH"] = str(ROOT)
     with (folder / "log").open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=clean_environment())
+
+
+def clean_environment() -> dict[str, str]:
+    """That of this process without settings of a service, and with the benchmarks to be imported."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PROCESSING_SERVICE__")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode: that is not to be compiled
+    environment["PYTHONPYCACHEPREFIX"] = str(ROOT / ".cache" / "bytecode")
+    return environment | {"PYTHONPATH": f"{ROOT}:{ROOT}/generated/python"}
 
 
 def _last_words(folder: Path) -> str:
@@ -123,7 +131,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_address() -> str:
+def free_address() -> str:
+    """Where nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
