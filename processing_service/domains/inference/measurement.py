@@ -66,8 +66,11 @@ class Meter:
         return self._sizes.setdefault(key, Size())
 
     @contextmanager
-    def loading(self, size: Size, estimate: int) -> Iterator[None]:
-        """A load goes on; `estimate` bytes stand in where other models ran meanwhile and nothing is known."""
+    def loading(self, size: Size, least: int) -> Iterator[None]:
+        """A load goes on; the model takes no less than `least` bytes.
+
+        Growth shows less where the process freed memory of its own meanwhile, and nothing where other models ran.
+        """
         interval = self._enter(size)
         try:
             yield
@@ -75,7 +78,7 @@ class Meter:
             grown = self._leave(interval)
         if grown is not None:
             size.loaded_bytes = grown
-        size.loaded_bytes = size.loaded_bytes or estimate
+        size.loaded_bytes = max(size.loaded_bytes, least)
         size.known_bytes, size.grown_bytes = size.run_bytes, 0
         size.samples.clear()
 

@@ -45,6 +45,15 @@ def test_what_others_did_meanwhile_is_not_counted(meter, memory):
     assert (first.run_bytes, second.loaded_bytes) == (0, 7)
 
 
+def test_what_the_process_freed_meanwhile_makes_no_model_smaller_than_its_file(meter, memory):
+    """A search for garbage in the middle of a load hides what the model took."""
+    size = meter.size(("a", "1", ""))
+    with meter.loading(size, 50):
+        memory.bytes += 60 - 58
+
+    assert size.loaded_bytes == 50
+
+
 def test_runs_side_by_side_are_counted_once(meter, memory):
     """Two runs of one model that overlap grow it by what the process grew, not by twice that."""
     size = meter.size(("a", "1", ""))
