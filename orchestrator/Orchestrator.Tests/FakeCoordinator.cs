@@ -79,6 +79,9 @@ internal sealed class FakeCoordinator : ProcessingService.ProcessingServiceBase,
     public void OnAsync<TRequest>(Func<TRequest, ServerCallContext, Task<IMessage>> reply)
         where TRequest : IMessage => _replies[typeof(TRequest)] = (request, context) => reply((TRequest)request, context);
 
+    /// <summary>What an upload is refused with before any of it is read; null if it is taken.</summary>
+    public RpcException? UploadRefusal { get; set; }
+
     /// <summary>Refuses requests of that type with details as the coordinator's; without them if reason is empty.</summary>
     public void Refuse<TRequest>(Code code, string reason, string message, params IMessage[] details)
         where TRequest : IMessage => On<TRequest>(_ => throw Refusal(code, reason, message, details));
@@ -144,6 +147,10 @@ internal sealed class FakeCoordinator : ProcessingService.ProcessingServiceBase,
     public override async Task<PostProcessingArtifactResponse> PostProcessingArtifact(
         IAsyncStreamReader<PostProcessingArtifactRequest> requestStream, ServerCallContext context)
     {
+        if (UploadRefusal is { } refusal)
+        {
+            throw refusal;
+        }
         using var content = new MemoryStream();
         var artifact = new Coordinator.Payload.V1.Artifact();
         await foreach (var chunk in requestStream.ReadAllAsync(context.CancellationToken))

@@ -4,7 +4,8 @@ namespace Coordinator.Client;
 internal static class Observation
 {
     /// <summary>The same task, whose failure is no unobserved exception if nobody awaits it.</summary>
-    public static Task<T> Observed<T>(this Task<T> task)
+    public static TTask Observed<TTask>(this TTask task)
+        where TTask : Task
     {
         _ = task.ContinueWith(
             static failed => failed.Exception,

@@ -23,7 +23,7 @@ public partial class ProcessingClient
         ArgumentNullException.ThrowIfNull(content);
         await _contract.EnsureAsync(null, cancellationToken).ConfigureAwait(false);
         using var call = _stub.PostProcessingArtifact(Calls.Options(null, cancellationToken));
-        await SendAsync(call.RequestStream, content, artifact ?? new Artifact(), cancellationToken).ConfigureAwait(false);
+        await SendAsync(call, content, artifact ?? new Artifact(), cancellationToken).ConfigureAwait(false);
         return await call.ResponseAsync.ConfigureAwait(false);
     }
 
@@ -52,7 +52,10 @@ public partial class ProcessingClient
     }
 
     private async Task SendAsync(
-        IClientStreamWriter<PostProcessingArtifactRequest> requests, Stream content, Artifact artifact, CancellationToken cancellationToken)
+        AsyncClientStreamingCall<PostProcessingArtifactRequest, PostProcessingArtifactResponse> call,
+        Stream content,
+        Artifact artifact,
+        CancellationToken cancellationToken)
     {
         var first = artifact;
         var buffer = new byte[_chunkBytes];
@@ -60,7 +63,7 @@ public partial class ProcessingClient
         do
         {
             var chunk = new PostProcessingArtifactRequest { Artifact = first, Data = ByteString.CopyFrom(buffer, 0, count) };
-            if (!await IsTakenAsync(requests.WriteAsync(chunk, cancellationToken)).ConfigureAwait(false))
+            if (!await IsTakenAsync(call.RequestStream.WriteAsync(chunk, cancellationToken), call.ResponseAsync).ConfigureAwait(false))
             {
                 return;
             }
@@ -68,12 +71,18 @@ public partial class ProcessingClient
             count = await content.ReadAtLeastAsync(buffer, _chunkBytes, false, cancellationToken).ConfigureAwait(false);
         }
         while (count > 0);
-        await IsTakenAsync(requests.CompleteAsync()).ConfigureAwait(false);
+        await IsTakenAsync(call.RequestStream.CompleteAsync(), call.ResponseAsync).ConfigureAwait(false);
     }
 
-    // False where the coordinator has answered before the end; the answer says why.
-    private static async Task<bool> IsTakenAsync(Task write)
+    // False where the coordinator has answered before the end; the answer says why. A write that waits for room then
+    // waits for ever: nobody reads it any more.
+    private static async Task<bool> IsTakenAsync(Task write, Task answer)
     {
+        if (await Task.WhenAny(write, answer).ConfigureAwait(false) != write)
+        {
+            _ = write.Observed();
+            return false;
+        }
         try
         {
             await write.ConfigureAwait(false);

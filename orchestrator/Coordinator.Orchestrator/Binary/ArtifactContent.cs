@@ -24,15 +24,20 @@ internal sealed class ArtifactContent(CoordinatorClient client)
         Stream content, Artifact announced, ReadOnlyMemory<byte> head, CancellationToken cancellationToken)
     {
         using var call = _stub.PostProcessingArtifact(cancellationToken: cancellationToken);
+        using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var first = new PostProcessingArtifactRequest { Artifact = announced, Data = UnsafeByteOperations.UnsafeWrap(head) };
+        var sending = SendAsync(first, content, call.RequestStream, enough.Token);
+        if (await Task.WhenAny(sending, call.ResponseAsync) != sending)
+        {
+            await enough.CancelAsync(); // a write that waits for room waits for ever once nobody reads any more
+        }
         try
         {
-            await call.RequestStream.WriteAsync(new() { Artifact = announced, Data = UnsafeByteOperations.UnsafeWrap(head) }, cancellationToken);
-            await SendAsync(content, call.RequestStream, cancellationToken);
-            await call.RequestStream.CompleteAsync();
+            await sending;
         }
-        catch (RpcException)
+        catch (Exception error) when (error is RpcException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
         {
-            // the coordinator has refused it before its end: the reply says why
+            // the coordinator has answered before the end: the reply says why
         }
         return await call.ResponseAsync;
     }
@@ -48,15 +53,21 @@ internal sealed class ArtifactContent(CoordinatorClient client)
         }
     }
 
-    private static async Task SendAsync(Stream content, IClientStreamWriter<PostProcessingArtifactRequest> requests, CancellationToken cancellationToken)
+    private static async Task SendAsync(
+        PostProcessingArtifactRequest first,
+        Stream content,
+        IClientStreamWriter<PostProcessingArtifactRequest> requests,
+        CancellationToken cancellationToken)
     {
         var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
         try
         {
+            await requests.WriteAsync(first, cancellationToken);
             while (await content.ReadAtLeastAsync(buffer, ChunkBytes, throwOnEndOfStream: false, cancellationToken) is > 0 and var count)
             {
                 await requests.WriteAsync(new() { Data = UnsafeByteOperations.UnsafeWrap(buffer.AsMemory(0, count)) }, cancellationToken);
             }
+            await requests.CompleteAsync();
         }
         finally
         {

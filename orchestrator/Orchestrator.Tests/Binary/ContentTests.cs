@@ -5,6 +5,7 @@ using Coordinator.Orchestrator.Binary;
 using Coordinator.Payload.V1;
 using Coordinator.Processing.V1;
 using Google.Protobuf;
+using Grpc.Core;
 using Microsoft.AspNetCore.Hosting;
 
 public sealed class ContentTests : OrchestratorTest
@@ -21,6 +22,16 @@ public sealed class ContentTests : OrchestratorTest
         Assert.Equal(Content, await read.Content.ReadAsByteArrayAsync(Token));
         Assert.Equal("image/png", read.Content.Headers.ContentType?.MediaType);
         Assert.InRange(Fake.LargestChunk, 1, 1 << 20);
+    }
+
+    [Fact]
+    public async Task Content_that_is_refused_before_its_end_is_answered_with_why()
+    {
+        Fake.UploadRefusal = FakeCoordinator.Refusal(StatusCode.ResourceExhausted, "PAYLOAD_TOO_LARGE", "too large");
+
+        using var response = await SendAsync(HttpMethod.Post, "artifacts", Bytes(new byte[20 << 20], "image/png"));
+
+        Assert.Equal("PAYLOAD_TOO_LARGE", (string?)(await JsonAsync(response))["error"]!["reason"]);
     }
 
     [Fact]
