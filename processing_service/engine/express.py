@@ -1,165 +1,124 @@
-"""Runs a session whose calls answer at once, in one go, and records it as `decide` would have.
+"""Takes a session whose steps follow one another along them, and records it at its end as `decide` would have.
 
-Nothing can come between where nothing suspends: no command, no timer, no other result. So what `decide` would say is
-known beforehand for steps that follow one another, and is written down without asking it step by step. Where a call
-suspends or fails, what has happened so far is given to `decide` as events, and the session goes on as any other. A test
-holds both ways to the same records.
+What `decide` would say of such a session is known beforehand for as long as its calls succeed and nobody else asks: so
+it is not asked at each step, and nothing is written, until there is a reason. Whoever looks at the session, gives it a
+command, or finds after a moment that it still runs, has what has happened so far given to `decide` as events
+(`Passage.settle`), and the session goes on as any other. So does one whose call fails. A test holds both ways to the
+same records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, NamedTuple
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
 
-from processing_service.engine.base import Progress, Result, StepCall, StepRunner
-from processing_service.engine.events import Conclude, Event, Run, Started, Succeeded
+from processing_service.engine.base import StepCall
+from processing_service.engine.events import Event, Started, Succeeded
+from processing_service.engine.ledger import is_large
 from processing_service.engine.live import Live
-from processing_service.engine.observer import Observer
-from processing_service.engine.records import Kind, Output, Plan, Record, SessionState, StepState, step_key
+from processing_service.engine.records import Kind, Plan, Record, SessionState, StepState, step_key
 from processing_service.engine.state import Step
+from processing_service.engine.worker import Worker
 
+UNTOLD_US: Final = 50_000
+"""How long a session may run before it is told of, in microseconds."""
+_TURN_S: Final = 0.002
+"""How long calls that never suspend may hold the event loop, in seconds."""
 
-class Report:
-    """Takes the progress of a call; tells it to the session once there is somebody to hear it."""
-
-    __slots__ = ("live", "step")
-
-    def __init__(self, step: int) -> None:
-        self.live: Live | None = None
-        self.step = step
-
-    def __call__(self, progress: Progress) -> None:
-        if self.live is not None:
-            self.live.report(self.step, -1, progress)
-
-
-class Resumed:
-    """A coroutine that was begun by hand, to be awaited from where it stands.
-
-    Args:
-        waits_for: what it yielded.
-    """
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
-        self._coroutine, self._waits_for = coroutine, waits_for
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        waits_for = self._waits_for
-        while True:
-            try:
-                sent = yield waits_for
-            except BaseException as error:
-                step = self._throw(error)
-            else:
-                step = self._send(sent)
-            over, waits_for = step
-            if over:
-                return waits_for
-
-    def _send(self, value: Any) -> tuple[bool, Any]:
-        try:
-            return False, self._coroutine.send(value)
-        except StopIteration as stop:
-            return True, stop.value
-
-    def _throw(self, error: BaseException) -> tuple[bool, Any]:
-        try:
-            return False, self._coroutine.throw(error)
-        except StopIteration as stop:
-            return True, stop.value
-
-
-class Halt(NamedTuple):
-    """Where a session could not go on in one go."""
-
-    events: list[Event]
-    """What has happened before."""
-    job: Run | Conclude
-    running: Awaitable[Any]
-    """What has been begun of it."""
-    report: Report
-
-
-async def _given(result: Result) -> Result:
-    return result
-
-
-async def _raised(error: Exception) -> Any:
-    raise error
+Feed = Callable[[Live, Event], Any]
+"""Gives an event to `decide`."""
 
 
 def is_straight(plan: Plan) -> bool:
-    """True if its steps follow one another, and nothing has to be evaluated before one runs."""
+    """True if its steps follow one another, nothing has to be evaluated before one runs, and each may run again.
+
+    What may not run again is told of as soon as it has happened, so that a crash finds it.
+    """
     steps = plan.steps
-    return all(not step.resolves and (index == 0 or index - 1 in step.needs) for index, step in enumerate(steps))
+    return all(
+        step.idempotent and not step.resolves and (index == 0 or index - 1 in step.needs)
+        for index, step in enumerate(steps)
+    )
 
 
-def _events(records: list[Record]) -> list[Event]:
-    """What `decide` is told, to make the same records."""
-    return [
-        Started(records[0].at),
-        *(Succeeded(end.at, end.step, -1, 1, end.output) for end in records if end.output is not None),
-    ]
+class Passage:
+    """A session on its way, of which nothing is told yet."""
+
+    __slots__ = ("_feed", "live", "records", "start")
+
+    def __init__(self, live: Live, feed: Feed, at: int) -> None:
+        self.live, self.start, self._feed = live, live.state, feed
+        self.records = [Record(1, at, Kind.SESSION_STARTED, 1, SessionState.RUNNING)]
+        """What has happened."""
+
+    def is_due(self, now_us: int) -> bool:
+        """True once it has been on its way for a moment."""
+        return self.records[0].at + UNTOLD_US <= now_us
+
+    def settle(self) -> None:
+        """Tells `decide` what has happened; what it asks for in return is under way."""
+        self.live.passage = None
+        self._feed(self.live, Started(self.records[0].at))
+        for end in self.records:
+            if end.output is not None:
+                self._feed(self.live, Succeeded(end.at, end.step, -1, 1, end.output))
 
 
 class Express:
-    """Takes sessions as far as they go without suspending.
+    """Takes sessions along straight plans.
 
     Args:
-        runner: makes a call once.
+        worker: makes the calls.
         now_us: microseconds since the Unix epoch.
-        observer: tells telemetry what came of each call.
-        time: seconds that only grow.
+        feed: gives an event to `decide`.
     """
 
-    def __init__(
-        self, runner: StepRunner, now_us: Callable[[], int], observer: Observer, time: Callable[[], float]
-    ) -> None:
-        self._runner, self._now_us, self._observer, self._time = runner, now_us, observer, time
+    def __init__(self, worker: Worker, now_us: Callable[[], int], feed: Feed) -> None:
+        self._worker, self._now_us, self._feed = worker, now_us, feed
+        self._time = asyncio.get_running_loop().time
 
-    def run(self, live: Live) -> Halt | list[Record]:
-        """The records of a session that has ended with success, its state and result in `live`; else where it stands.
+    def begin(self, live: Live) -> Passage | None:
+        """Starts a session, and `run` has to follow; None if it needs `decide`: by its plan, or since its time is up."""
+        now_us = self._now_us()
+        if now_us >= live.state.deadline_us or not is_straight(live.plan):
+            return None
+        passage = live.passage = Passage(live, self._feed, now_us)
+        return passage
+
+    async def run(self, passage: Passage, task: asyncio.Task[None]) -> Event | list[Record]:
+        """The records of a session that has ended with success, as its state is then; else how `decide` goes on.
 
         Args:
-            live: of a straight plan; nothing has happened to it yet.
+            task: the caller's own, which a cancelled call is cancelled in.
         """
-        state, context, plans = live.state, live.context, live.plan.steps
-        steps, at = state.steps.copy(), self._now_us()
-        records = [Record(1, at, Kind.SESSION_STARTED, 1, SessionState.RUNNING)]
-        sequence, begun, deadline_us = 1, at, state.deadline_us
+        live, state, records = passage.live, passage.start, passage.records
+        plans, session_id, deadline_us, steps = live.plan.steps, state.session_id, state.deadline_us, state.steps.copy()
+        sequence, turn_started = 1, self._time()
+        begun = at = records[0].at
         for index, plan in enumerate(plans):
             due = min(deadline_us, at + plan.timeout_us) if plan.timeout_us else deadline_us
-            key = step_key(state.session_id, plan.step_id, -1, 1)
-            call, report, started = StepCall(context, index, -1, 1, key, due, steps), Report(index), self._time()
-            running = self._runner.run(call, report)
-            try:
-                waits_for = running.send(None)
-            except StopIteration as stop:
-                result: Result = stop.value
-            except Exception as error:
-                return Halt(_events(records), Run(index, -1, 1, due), _raised(error), report)
-            else:
-                return Halt(_events(records), Run(index, -1, 1, due), Resumed(running, waits_for), report)
-            if result.identity or result.reused_from:  # others may take it, or it was taken: that is written, too
-                return Halt(_events(records), Run(index, -1, 1, due), _given(result), report)
-            output: Output = result.output
-            self._observer.step_ended(call, StepState.SUCCEEDED, self._time() - started, result.times)
+            key = step_key(session_id, plan.step_id, -1, 1)
+            step = steps[index] = Step(StepState.RUNNING, at, 1, 1, due, at)
+            call = StepCall(live.context, index, -1, 1, key, due, steps)
+            event = await self._worker.call(live, call, task)
+            if live.passage is None or type(event) is not Succeeded or event.at >= deadline_us:
+                return event
+            if live.computed or is_large(event.output):  # others may take it; it is stored beside the next steps
+                return event
             records.append(Record(sequence + 1, at, Kind.STEP_STARTED, 1, SessionState.RUNNING, index, -1, 1))
-            steps[index] = Step(StepState.SUCCEEDED, 0, 1, 1, due, at, output)
-            at = steps[index].since_us = self._now_us()
-            sequence += 2
+            step.state, step.since_us, step.output = StepState.SUCCEEDED, event.at, event.output
+            at, sequence, output = event.at, sequence + 2, event.output
             records.append(Record(sequence, at, Kind.STEP_SUCCEEDED, 1, SessionState.RUNNING, index, -1, 1, output))
-        concluding = self._runner.conclude(StepCall(context, -1, -1, 0, state.session_id, deadline_us, steps))
-        try:
-            waits_for = concluding.send(None)
-        except StopIteration as stop:
-            live.result = stop.value
-        except Exception as error:
-            return Halt(_events(records), Conclude(), _raised(error), Report(-1))
-        else:
-            return Halt(_events(records), Conclude(), Resumed(concluding, waits_for), Report(-1))
-        at = self._now_us()
-        records.append(Record(sequence + 1, at, Kind.SESSION_ENDED, 1, SessionState.SUCCEEDED))
-        state.steps, state.state, state.sequence, state.unended = steps, SessionState.SUCCEEDED, sequence + 1, 0
-        state.started_us, state.ended_us = begun, at
+            if self._time() - turn_started > _TURN_S:
+                await asyncio.sleep(0)
+                turn_started = self._time()
+        ended = await self._worker.conclude(live, StepCall(live.context, -1, -1, 0, session_id, deadline_us, steps))
+        if live.passage is None or ended.fault is not None:
+            return ended
+        records.append(Record(sequence + 1, ended.at, Kind.SESSION_ENDED, 1, SessionState.SUCCEEDED))
+        live.passage = None
+        end = live.state = state.copy()
+        end.steps, end.state, end.sequence, end.unended = steps, SessionState.SUCCEEDED, sequence + 1, 0
+        end.started_us, end.ended_us = begun, ended.at
         return records

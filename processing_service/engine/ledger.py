@@ -131,7 +131,7 @@ class Ledger:
     async def _slim(self, live: Live, record: Record) -> Record:
         """The record with its result by reference, if it is large; the live state has it so, too."""
         large = record.output
-        if large is None or not _is_large(large):
+        if large is None or not is_large(large):
             return record
         digest = await self._put(large)
         output = large._replace(data=b"", digest=digest, size_bytes=len(large.data))
@@ -163,7 +163,8 @@ def _has_large(records: Sequence[Record]) -> bool:
     return False
 
 
-def _is_large(output: Output | None) -> bool:
+def is_large(output: Output | None) -> bool:
+    """True if it does not stand in the history itself."""
     return output is not None and len(output.data) > INLINE_BYTES
 
 

@@ -45,10 +45,21 @@ class Follower(Protocol):
         """Its end is durable, or could not be made so."""
 
 
+class Untold(Protocol):
+    """What has happened to a session that nobody has looked at."""
+
+    def is_due(self, now_us: int) -> bool:
+        """True if it has to be told of by now."""
+
+    def settle(self) -> None:
+        """Tells of it: the session goes on as any other."""
+
+
 class Live:
     """What the engine keeps of a session while it runs."""
 
     __slots__ = (
+        "_state",
         "behind",
         "cancelled",
         "computed",
@@ -60,11 +71,11 @@ class Live:
         "follower",
         "key",
         "number",
+        "passage",
         "plan",
         "progress",
         "refused",
         "result",
-        "state",
         "tasks",
         "turn_started",
         "waiters",
@@ -72,7 +83,9 @@ class Live:
     )
 
     def __init__(self, context: SessionContext, plan: Plan, state: State, durability: Durability) -> None:
-        self.context, self.plan, self.state, self.durability = context, plan, state, durability
+        self.context, self.plan, self._state, self.durability = context, plan, state, durability
+        self.passage: Untold | None = None
+        """What has happened to it that its state does not tell yet."""
         self.key: SessionKey = (context.tenant, state.session_id)
         self.behind: deque[Entry] | None = None
         """Records that wait for a large result to be stored; the ledger's own."""
@@ -96,6 +109,21 @@ class Live:
         self.watchers: set[Callable[[], None]] = set()
         """Told of progress, which is not stored."""
         self.turn_started = 0.0
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+        self.settle()
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._state = state
+
+    def settle(self) -> None:
+        """Has its state, its history and its followers told what has happened to it."""
+        if self.passage is not None:
+            self.passage.settle()
 
     @property
     def over(self) -> bool:

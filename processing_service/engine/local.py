@@ -8,16 +8,16 @@ is told. docs/design/engine.md has the figures behind this shape.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from processing_service.engine.base import HeardCancel, SessionContext, StepRunner
 from processing_service.engine.decide import decide, next_due
 from processing_service.engine.events import Cancel, Command, Event, Started, Wake
-from processing_service.engine.express import Express, Halt, is_straight
+from processing_service.engine.express import Express, Passage
 from processing_service.engine.faults import result_of
 from processing_service.engine.ledger import Ledger
 from processing_service.engine.live import End, Follower, Live, SessionKey
@@ -88,7 +88,7 @@ class LocalEngine:
         self._now_us, self._observer, self._on_end = now_us, observer, on_end
         self._worker = Worker(runner, now_us, observer, self.limits.widest_foreach, heard_cancel)
         self._ledger = Ledger(store, artifacts)
-        self._express = Express(runner, now_us, observer, asyncio.get_running_loop().time)
+        self._express = Express(self._worker, now_us, self.feed)
         self._lives: dict[SessionKey, Live] = {}
         self._opening: dict[SessionKey, asyncio.Future[Opened]] = {}
         self._taking_up: WeakValueDictionary[SessionKey, asyncio.Lock] = WeakValueDictionary()
@@ -193,19 +193,12 @@ class LocalEngine:
         live.follower = follower
         live.number = self._store.open_behind(start, holds, partial(setattr, live, "refused"))
         self._observer.session_started(live)
-        self._lives[live.key] = live
-        if not is_straight(plan):
-            jobs = self.feed(live, Started(self._now_us()))
-            self._spawn_all(live, jobs[1:])
-            await self._work_here(live, jobs[0])
-        elif isinstance(passage := self._express.run(live), Halt):
-            for event in passage.events:
-                self.feed(live, event)
-            passage.report.live = live
-            await self._work_here(live, passage.job, passage.running)
-        else:
-            self._write(live, passage)
-            follower.moved(live)
+        task = _current_task()
+        self._tasks.add(task)  # it is let go of with the engine's own
+        try:
+            await self._start_here(live)
+        finally:
+            self._tasks.discard(task)
 
     async def _opened(
         self, live: Live, durable: asyncio.Future[Opened], on_leave: Callable[[Live], None] | None
@@ -223,7 +216,34 @@ class LocalEngine:
 
     def _start(self, live: Live) -> None:
         self._observer.session_started(live)
-        self._begin(live, Started(self._now_us()))
+        if (passage := self._express.begin(live)) is None:
+            self._begin(live, Started(self._now_us()))
+        else:
+            self._lives[live.key] = live
+            self._spawn(self._pass(live, passage))
+
+    async def _start_here(self, live: Live) -> None:
+        self._lives[live.key] = live
+        if (passage := self._express.begin(live)) is None:
+            await self._follow(live, self.feed(live, Started(self._now_us())))
+        else:
+            await self._pass(live, passage)
+
+    async def _pass(self, live: Live, passage: Passage) -> None:
+        """Runs a session as far as its passage goes, and on from there."""
+        passed = await self._express.run(passage, _current_task())
+        if not isinstance(passed, list):
+            await self._follow(live, self.feed(live, passed))
+            return
+        self._write(live, passed)
+        if live.follower is not None:
+            live.follower.moved(live)
+
+    async def _follow(self, live: Live, jobs: Sequence[Job]) -> None:
+        """Carries out the first of these jobs here, and others in tasks of their own."""
+        self._spawn_all(live, jobs[1:])
+        if jobs:
+            await self._work(live, jobs[0])
 
     def _start_stored(self, live: Live, told: asyncio.Future[Opened], durable: asyncio.Future[Opened]) -> None:
         """Starts a session that came to be stored; one that came too late goes on at the next start of the server."""
@@ -384,13 +404,11 @@ class LocalEngine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, live: Live, job: Job, running: Awaitable[Any] | None = None) -> None:
-        """Carries out a job, of which something may have been begun, and what follows from it."""
+    async def _work(self, live: Live, job: Job) -> None:
+        """Carries out a job and what follows from it."""
         live.turn_started, task = self._loop.time(), _current_task()
         while True:
-            event = await self._worker.carry_out(live, job, task, running)
-            running = None
-            jobs = self.feed(live, event)
+            jobs = self.feed(live, await self._worker.carry_out(live, job, task))
             if not jobs:
                 return
             job = jobs[0]
@@ -400,15 +418,6 @@ class LocalEngine:
                 await asyncio.sleep(0)
                 live.turn_started = self._loop.time()
 
-    async def _work_here(self, live: Live, job: Job, running: Awaitable[Any] | None = None) -> None:
-        """The same in the task of a caller, which is let go of with the engine's own."""
-        task = _current_task()
-        self._tasks.add(task)
-        try:
-            await self._work(live, job, running)
-        finally:
-            self._tasks.discard(task)
-
     async def run(self) -> None:
         """Looks after time-outs, retries and waiting callers until it is cancelled."""
         while True:
@@ -416,8 +425,10 @@ class LocalEngine:
             self.tick()
 
     def tick(self) -> None:
-        """Wakes every session whose time has come."""
+        """Tells of every session that has run for a moment, and wakes those whose time has come."""
         now = self._now_us()
+        for live in [live for live in self._lives.values() if live.passage is not None and live.passage.is_due(now)]:
+            live.settle()
         for live in [live for live in self._lives.values() if 0 < live.due_us <= now]:
             self._spawn_all(live, self.feed(live, Wake(now)))
         for live in [live for live in self._lives.values() if live.waiters]:
@@ -443,6 +454,8 @@ class LocalEngine:
         end = self._loop.time() + grace_s
         while self._busy() and self._loop.time() < end:  # noqa: ASYNC110  # they end in many ways
             await asyncio.sleep(TICK_S)
+        for live in tuple(self._lives.values()):
+            live.settle()
         self._letting_go = True
         for task in tuple(self._tasks):
             task.cancel()

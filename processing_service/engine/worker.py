@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 
-from processing_service.engine.base import HeardCancel, NotSent, Result, StepCall, StepRunner
+from processing_service.engine.base import HeardCancel, NotSent, StepCall, StepRunner
 from processing_service.engine.events import (
     Cancel,
     Conclude,
@@ -58,34 +57,29 @@ class Worker:
         self._widest_foreach, self._heard_cancel = widest_foreach, heard_cancel
         self._time = asyncio.get_running_loop().time
 
-    async def carry_out(
-        self, live: Live, job: Job, task: asyncio.Task[None], running: Awaitable[Any] | None = None
-    ) -> Event:
+    async def carry_out(self, live: Live, job: Job, task: asyncio.Task[None]) -> Event:
         """Does it, in the caller's task; never raises what a call raised.
 
         Args:
             task: the caller's own, which a cancelled call is cancelled in.
-            running: what has been begun of it.
         """
         if type(job) is Run:
-            return await self._call(live, job, task, running)
+            return await self.call(live, _call_of(live, job), task)
         if type(job) is Resolve:
             return await self._resolve(live, job)
-        return await self._conclude(live, running)
+        return await self.conclude(live, _evaluation(live, -1))
 
-    async def _call(self, live: Live, job: Run, task: asyncio.Task[None], running: Awaitable[Result] | None) -> Event:
-        step, item, attempt, deadline_us = job
+    async def call(self, live: Live, call: StepCall, task: asyncio.Task[None]) -> Event:
+        """Makes a call; does not look at the state of the session. See `carry_out`."""
+        _, step, item, attempt, key, _, _ = call
         flight: Flight = (step, item, attempt)
         if flight in live.cancelled:  # before this task had its first turn
             live.cancelled.discard(flight)
             return Ended(self._now_us(), step, item, attempt, Outcome.ACKNOWLEDGED)
-        key = step_key(live.state.session_id, live.plan.steps[step].step_id, item, attempt)
-        call = StepCall(live.context, step, item, attempt, key, deadline_us, live.state.steps)
         live.tasks[flight] = task
         started = self._time()
         try:
-            call_made = running or self._runner.run(call, partial(live.report, step, item))
-            output, times, identity, reused_from = await call_made
+            output, times, identity, reused_from = await self._runner.run(call, partial(live.report, step, item))
         except asyncio.CancelledError:
             if flight not in live.cancelled:
                 raise
@@ -136,11 +130,12 @@ class Worker:
                 f"a foreach over {total} items; at most {self._widest_foreach}: use a batch",
             )
 
-    async def _conclude(self, live: Live, running: Awaitable[bytes] | None) -> Event:
+    async def conclude(self, live: Live, call: StepCall) -> Concluded:
+        """Evaluates the outputs of the workflow; does not look at the state of the session. See `carry_out`."""
         try:
-            live.result = await (running or self._runner.conclude(_evaluation(live, -1)))
+            live.result = await self._runner.conclude(call)
         except Exception as error:
-            _log_unexpected(error, live.state.session_id)
+            _log_unexpected(error, call.key)
             return Concluded(self._now_us(), fault_of(error))
         return Concluded(self._now_us())
 
@@ -159,6 +154,12 @@ class Worker:
         live.cancelled.add(flight)
         if (task := live.tasks.get(flight)) is not None:
             task.cancel()
+
+
+def _call_of(live: Live, job: Run) -> StepCall:
+    step, item, attempt, deadline_us = job
+    key = step_key(live.state.session_id, live.plan.steps[step].step_id, item, attempt)
+    return StepCall(live.context, step, item, attempt, key, deadline_us, live.state.steps)
 
 
 def _evaluation(live: Live, step: int) -> StepCall:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from processing_service.wire.errors import Code, CoordinatorError, Unavailable
 from tests.engines import CHAIN, Bench, context, now_us, running
 
 ONCE = RetryPlan(max_attempts=1)
+
+
+def again(*steps: StepPlan) -> list[StepPlan]:
+    """The same steps, of calls that may go out again."""
+    return [replace(step, idempotent=True) for step in steps]
+
+
+STRAIGHT = again(*CHAIN)
 
 
 class Ends:
@@ -45,6 +54,17 @@ async def over(bench: Bench, follower: Ends) -> None:
         await bench.store.sessions.changed("x")
 
 
+async def told(bench: Bench, expected: list[str]) -> None:
+    """Returns once that is its history."""
+    while True:
+        changed = asyncio.ensure_future(bench.store.sessions.changed("x"))
+        await asyncio.sleep(0)  # it listens before we read, so nothing falls between
+        if await bench.history("x") == expected:
+            changed.cancel()
+            return
+        await changed
+
+
 async def stored(bench: Bench, session_id: str) -> tuple[SessionRow, list[Record]]:
     row, records = await bench.store.sessions.load(session_id, "")
     return row, [record._replace(at=0) for record in records]
@@ -58,25 +78,86 @@ async def same_as_submitted(bench: Bench) -> None:
     assert [getattr(row, name) for name in facts] == [getattr(other, name) for name in facts]
 
 
-@pytest.mark.parametrize("steps", [(StepPlan("a"),), CHAIN, (*CHAIN[:2], StepPlan("d", (0, 1)))])
+SHAPES = [(StepPlan("a"),), CHAIN, (*CHAIN[:2], StepPlan("d", (0, 1)))]
+
+
+@pytest.mark.parametrize("steps", SHAPES)
 async def test_a_session_that_never_suspends_is_recorded_as_decide_would_have(
     tmp_path: Path, steps: Sequence[StepPlan]
 ) -> None:
     """In one go: its follower hears of its end alone, in the turn in which it began."""
-    async with running(tmp_path, *steps) as bench:
+    async with running(tmp_path, *again(*steps)) as bench:
         ends = Ends()
         await carry_out(bench, ends)
         assert ends.moves == [SessionState.SUCCEEDED]
+        bench.plan = Plan.of(tuple(steps))
         assert await bench.end(await bench.submit()) is SessionState.SUCCEEDED
         await same_as_submitted(bench)
         assert ends.ends == [SessionState.SUCCEEDED]
         assert sorted(bench.heard.sessions) == ["s SUCCEEDED", "x SUCCEEDED"]
 
 
+@pytest.mark.parametrize("steps", SHAPES)
+@pytest.mark.parametrize("looked_at", ["", "a", "b", "d", "after"])
+async def test_one_that_is_submitted_is_recorded_the_same_whoever_looks_when(
+    tmp_path: Path, steps: Sequence[StepPlan], looked_at: str
+) -> None:
+    """Before its first call, in one of its calls, or never: a look tells where it stands, and changes no record."""
+    async with running(tmp_path, *again(*steps)) as bench:
+        bench.runner.held = {looked_at}
+        live = await bench.submit("x", durability=Durability.FULL if looked_at else Durability.RESULT)
+        if not looked_at:
+            assert live.state.state is SessionState.RUNNING
+        elif any(step.step_id == looked_at for step in steps):
+            await bench.runner.until(f"{looked_at}#1")
+            assert live.state.in_flight == 1
+        bench.runner.release.set()
+        assert await bench.end(live) is SessionState.SUCCEEDED
+        bench.plan, bench.runner.held = Plan.of(tuple(steps)), set()
+        assert await bench.end(await bench.submit()) is SessionState.SUCCEEDED
+        await same_as_submitted(bench)
+
+
+TOLD = ["SESSION_STARTED", "STEP_STARTED", "STEP_SUCCEEDED", "STEP_STARTED"]
+
+
+async def test_one_that_still_runs_after_a_moment_is_told_of(tmp_path: Path) -> None:
+    """Its history tells what it does, without anybody's look."""
+    async with running(tmp_path, *STRAIGHT) as bench:
+        bench.runner.held = {"b"}
+        live = await bench.submit("x")
+        await bench.runner.until("b#1")
+        await told(bench, TOLD)
+        bench.runner.release.set()
+        assert await bench.end(live) is SessionState.SUCCEEDED
+
+
+async def test_what_has_happened_is_kept_when_the_server_ends(tmp_path: Path) -> None:
+    """A drain that does not wait loses no result: the next process goes on behind it."""
+    async with running(tmp_path, *STRAIGHT) as bench:
+        bench.runner.held = {"b"}
+        await bench.submit("x")
+        await bench.runner.until("b#1")
+        await bench.engine.drain(0)
+        await told(bench, TOLD)
+
+
+async def test_a_large_result_is_stored_beside_the_next_steps(tmp_path: Path) -> None:
+    """From there on the session goes on as any other."""
+    async with running(tmp_path, *STRAIGHT) as bench:
+        bench.runner.padding = b"." * 5000
+        assert await bench.end(await bench.submit("x")) is SessionState.SUCCEEDED
+        bench.plan = Plan.of(CHAIN)
+        assert await bench.end(await bench.submit()) is SessionState.SUCCEEDED
+        (_, records), (_, others) = await stored(bench, "x"), await stored(bench, "s")
+        assert records == others
+        assert all(record.output.digest for record in records if record.output is not None)
+
+
 @pytest.mark.parametrize("held", ["a", "b", "c"])
 async def test_one_that_suspends_goes_on_as_any_other(tmp_path: Path, held: str) -> None:
     """It can be controlled, and what its call comes to is heard by `decide`."""
-    async with running(tmp_path, *CHAIN) as bench:
+    async with running(tmp_path, *STRAIGHT) as bench:
         bench.runner.held = {held}
         ends = Ends()
         going = asyncio.ensure_future(carry_out(bench, ends))
@@ -95,7 +176,7 @@ async def test_one_that_suspends_goes_on_as_any_other(tmp_path: Path, held: str)
 @pytest.mark.parametrize("held", ["a", "b"])
 async def test_a_call_that_it_waits_for_is_cancelled_with_it(tmp_path: Path, held: str) -> None:
     """Also one that was begun before the session was known to anybody; its worker is not cancelled."""
-    async with running(tmp_path, *CHAIN) as bench:
+    async with running(tmp_path, *STRAIGHT) as bench:
         bench.runner.held = {held}
         ends = Ends()
         going = asyncio.ensure_future(carry_out(bench, ends))
@@ -109,7 +190,7 @@ async def test_a_call_that_it_waits_for_is_cancelled_with_it(tmp_path: Path, hel
 @pytest.mark.parametrize("failing", ["a", "b"])
 async def test_one_whose_call_fails_is_recorded_as_decide_would_have(tmp_path: Path, failing: str) -> None:
     """A failure for good ends it; the causes stand in its history."""
-    steps = [StepPlan(step.step_id, step.needs, retry=ONCE) for step in CHAIN]
+    steps = [StepPlan(step.step_id, step.needs, retry=ONCE, idempotent=True) for step in CHAIN]
     async with running(tmp_path, *steps) as bench:
         ends = Ends()
         error = CoordinatorError(Code.INTERNAL, ErrorReason.ERROR_REASON_INTERNAL, "no")
@@ -125,7 +206,7 @@ async def test_one_whose_call_fails_is_recorded_as_decide_would_have(tmp_path: P
 
 async def test_one_whose_call_may_go_out_again_waits_for_that(tmp_path: Path) -> None:
     """The next try is the engine's, as ever."""
-    async with running(tmp_path, *CHAIN) as bench:
+    async with running(tmp_path, *STRAIGHT) as bench:
         ends = Ends()
         bench.runner.failures["b"] = [Unavailable(ErrorReason.ERROR_REASON_DOMAIN_UNAVAILABLE, "away", retry_delay=0.0)]
         await carry_out(bench, ends)
@@ -144,7 +225,7 @@ async def test_one_whose_name_is_taken_is_refused_behind(tmp_path: Path) -> None
             self.error = live.refused
             self.ends.append(live.state.state)
 
-    async with running(tmp_path, *CHAIN) as bench:
+    async with running(tmp_path, *STRAIGHT) as bench:
         await bench.end(await bench.submit("x"))
         ends = Refusals()
         await carry_out(bench, ends)
@@ -155,8 +236,9 @@ async def test_one_whose_name_is_taken_is_refused_behind(tmp_path: Path) -> None
 
 
 def test_a_plan_is_straight_if_its_steps_follow_one_another() -> None:
-    """And none has a condition or items: these are evaluated first."""
-    assert is_straight(Plan.of(CHAIN))
-    assert not is_straight(Plan.of((StepPlan("a"), StepPlan("b"))))
-    assert not is_straight(Plan.of((StepPlan("a"), StepPlan("b", (0,), conditional=True))))
-    assert not is_straight(Plan.of((StepPlan("a"), StepPlan("b", (0,), foreach=True))))
+    """None has a condition or items, which are evaluated first, and what a crash loses may be called again."""
+    assert is_straight(Plan.of(tuple(STRAIGHT)))
+    assert not is_straight(Plan.of(CHAIN))
+    assert not is_straight(Plan.of(tuple(again(StepPlan("a"), StepPlan("b")))))
+    assert not is_straight(Plan.of(tuple(again(StepPlan("a"), StepPlan("b", (0,), conditional=True)))))
+    assert not is_straight(Plan.of(tuple(again(StepPlan("a"), StepPlan("b", (0,), foreach=True)))))
