@@ -17,7 +17,7 @@ from processing_service.engine.base import StepCall
 from processing_service.engine.events import Event, Started, Succeeded
 from processing_service.engine.ledger import is_large
 from processing_service.engine.live import Live
-from processing_service.engine.records import Kind, Plan, Record, SessionState, StepState, step_key
+from processing_service.engine.records import Kind, Record, SessionState, StepState, step_key
 from processing_service.engine.state import Step
 from processing_service.engine.worker import Worker
 
@@ -28,18 +28,6 @@ _TURN_S: Final = 0.002
 
 Feed = Callable[[Live, Event], Any]
 """Gives an event to `decide`."""
-
-
-def is_straight(plan: Plan) -> bool:
-    """True if its steps follow one another, nothing has to be evaluated before one runs, and each may run again.
-
-    What may not run again is told of as soon as it has happened, so that a crash finds it.
-    """
-    steps = plan.steps
-    return all(
-        step.idempotent and not step.resolves and (index == 0 or index - 1 in step.needs)
-        for index, step in enumerate(steps)
-    )
 
 
 class Passage:
@@ -79,9 +67,9 @@ class Express:
         self._time = asyncio.get_running_loop().time
 
     def begin(self, live: Live) -> Passage | None:
-        """Starts a session, and `run` has to follow; None if it needs `decide`: by its plan, or since its time is up."""
+        """Starts a session, and `run` has to follow; None if it needs `decide`: by its plan, or as its time is up."""
         now_us = self._now_us()
-        if now_us >= live.state.deadline_us or not is_straight(live.plan):
+        if now_us >= live.state.deadline_us or not live.plan.straight:
             return None
         passage = live.passage = Passage(live, self._feed, now_us)
         return passage

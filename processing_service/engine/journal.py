@@ -28,18 +28,14 @@ _NOTHING_RARE: Final = tuple(Record._field_defaults[name] for name in Record._fi
 
 def encode(records: Iterable[Record]) -> bytes:
     """The records as a serialised Chunk; chunks joined end to end are a chunk."""
-    parts: list[bytes] = []
-    for record in records:
-        body = _body(record)
-        parts.append(_field(b"\x0a", body))
-    return b"".join(parts)
+    return b"".join([_field(b"\x0a", _body(record)) for record in records])
 
 
 def _body(record: Record) -> bytes:
     body = _fields(record)
     if record.output is not None:
         body += _field(b"\x62", _output(record.output))
-    return body + _rare(record) if record[_RARE:] != _NOTHING_RARE else body
+    return body if record[_RARE:] == _NOTHING_RARE else body + _rare(record)
 
 
 def _fields(record: Record) -> bytes:
@@ -99,7 +95,8 @@ def _type_name(name: str) -> bytes:
 
 
 def _field(tag: bytes, value: bytes) -> bytes:
-    return tag + _varint(len(value)) + value
+    size = len(value)
+    return tag + (_ONE_BYTE[size] if size < _SMALL else _varint(size)) + value
 
 
 def _varint(value: int) -> bytes:

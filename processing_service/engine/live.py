@@ -113,7 +113,8 @@ class Live:
     @property
     def state(self) -> State:
         """Where it stands."""
-        self.settle()
+        if self.passage is not None:
+            self.passage.settle()
         return self._state
 
     @state.setter

@@ -60,14 +60,25 @@ class Observer:
         own = self._telemetry.child(parent, call.key) if parent else ""
         reason = _reason(fault) if fault else ""
         operation = context.operation(call.step)
-        ended = StepEnded(
-            context.session_id, call.key, operation, state.name, call.attempt, seconds, reason, own, parent
+        queued, loading, computing = times
+        network = 0.0 if times is UNKNOWN_TIMES else max(0.0, seconds - queued - loading - computing)
+        self._telemetry.emit(
+            StepEnded(
+                context.session_id,
+                call.key,
+                operation,
+                state.name,
+                call.attempt,
+                seconds,
+                reason,
+                own,
+                parent,
+                queued,
+                loading,
+                computing,
+                network,
+            )
         )
-        if times is not UNKNOWN_TIMES:
-            queued, loading, computing = times
-            network = max(0.0, seconds - queued - loading - computing)
-            ended = ended._replace(queued=queued, loading=loading, computing=computing, network=network)
-        self._telemetry.emit(ended)
 
 
 def _reason(fault: Fault) -> str:

@@ -208,12 +208,18 @@ class Plan:
     steps: tuple[StepPlan, ...]
     followers: tuple[tuple[int, ...], ...]
     """By step, the steps that need it."""
+    straight: bool
+    """True if its steps follow one another, nothing is evaluated before one runs, and each may be called again."""
 
     @classmethod
     def of(cls, steps: tuple[StepPlan, ...]) -> Plan:
         """The plan of these steps."""
         followers = tuple(tuple(j for j, other in enumerate(steps) if i in other.needs) for i in range(len(steps)))
-        return cls(steps, followers)
+        straight = all(
+            step.idempotent and not step.resolves and (index == 0 or index - 1 in step.needs)
+            for index, step in enumerate(steps)
+        )
+        return cls(steps, followers, straight)
 
 
 def step_key(session_id: str, step_id: str, item: int, attempt: int) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 
-from processing_service.engine.express import is_straight
 from processing_service.engine.live import Live
 from processing_service.engine.records import Action, Durability, Plan, Record, RetryPlan, SessionState, StepPlan
 from processing_service.engine.store.base import SessionRow, SessionStart
@@ -235,10 +234,16 @@ async def test_one_whose_name_is_taken_is_refused_behind(tmp_path: Path) -> None
         assert ends.error.reason == ErrorReason.ERROR_REASON_SESSION_ALREADY_EXISTS
 
 
-def test_a_plan_is_straight_if_its_steps_follow_one_another() -> None:
+@pytest.mark.parametrize(
+    ("steps", "straight"),
+    [
+        (STRAIGHT, True),
+        (CHAIN, False),
+        (again(StepPlan("a"), StepPlan("b")), False),
+        (again(StepPlan("a"), StepPlan("b", (0,), conditional=True)), False),
+        (again(StepPlan("a"), StepPlan("b", (0,), foreach=True)), False),
+    ],
+)
+def test_a_plan_is_straight_if_its_steps_follow_one_another(steps: Sequence[StepPlan], straight: bool) -> None:
     """None has a condition or items, which are evaluated first, and what a crash loses may be called again."""
-    assert is_straight(Plan.of(tuple(STRAIGHT)))
-    assert not is_straight(Plan.of(CHAIN))
-    assert not is_straight(Plan.of(tuple(again(StepPlan("a"), StepPlan("b")))))
-    assert not is_straight(Plan.of(tuple(again(StepPlan("a"), StepPlan("b", (0,), conditional=True)))))
-    assert not is_straight(Plan.of(tuple(again(StepPlan("a"), StepPlan("b", (0,), foreach=True)))))
+    assert Plan.of(tuple(steps)).straight is straight
