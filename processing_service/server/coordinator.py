@@ -70,7 +70,7 @@ _SWEEP_S: Final = 600.0
 """How often artifacts that nobody needs, and requests that are long ago, are looked for, in seconds."""
 _UNBOUNDED: Final = 1 << 31
 """Calls of the coordinator to itself: one may wait for a session whose steps make others; a limit could lock them."""
-_SWITCH_INTERVAL_S: Final = 0.0005
+_SWITCH_INTERVAL_S: Final = 0.001
 """A busy event loop gives the interpreter away this often, in seconds: else the writer's thread starves behind it."""
 
 

@@ -30,7 +30,7 @@ from processing_service.engine.store.sqlite.waiters import Waiters
 from processing_service.wire.errors import CoordinatorError
 from processing_service.wire.request_ids import request_id_reused
 
-_STARTS: Final = 8
+_STARTS: Final = 16
 """Sessions that one transaction begins, at most: all go on in the turn of the loop that hears of it, and would make it
 long."""
 
