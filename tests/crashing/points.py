@@ -47,8 +47,8 @@ def _succeeded(_: Any, __: Any, event: Any) -> bool:
     return type(event).__name__ == "Succeeded"
 
 
-def _called(event: Any, _: Any, __: Any, job: Any, *rest: Any) -> bool:
-    return type(job).__name__ == "Run" and type(event).__name__ == "Succeeded"
+def _called(event: Any, *_: Any) -> bool:
+    return type(event).__name__ == "Succeeded"
 
 
 def _has(work: Any, error: Any, wanted: Callable[[Any], bool]) -> bool:
@@ -140,7 +140,7 @@ POINTS: Final = {
     ),
     "call-answered": Point(
         "a call was answered, and the engine has not heard of it",
-        (Target(".worker:Worker.carry_out", "after", _called),),
+        (Target(".worker:Worker.call", "after", _called),),
         20,
     ),
     "call-fed": Point(
