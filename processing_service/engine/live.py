@@ -12,6 +12,7 @@ from processing_service.engine.records import Durability, Plan, SessionState
 from processing_service.engine.state import State
 
 if TYPE_CHECKING:
+    from processing_service.engine.express import Passage
     from processing_service.engine.ledger import Entry
 
 SessionKey = tuple[str, str]
@@ -45,16 +46,6 @@ class Follower(Protocol):
         """Its end is durable, or could not be made so."""
 
 
-class Untold(Protocol):
-    """What has happened to a session that nobody has looked at."""
-
-    def is_due(self, now_us: int) -> bool:
-        """True if it has to be told of by now."""
-
-    def settle(self) -> None:
-        """Tells of it: the session goes on as any other."""
-
-
 class Live:
     """What the engine keeps of a session while it runs."""
 
@@ -84,8 +75,8 @@ class Live:
 
     def __init__(self, context: SessionContext, plan: Plan, state: State, durability: Durability) -> None:
         self.context, self.plan, self._state, self.durability = context, plan, state, durability
-        self.passage: Untold | None = None
-        """What has happened to it that its state does not tell yet."""
+        self.passage: Passage | None = None
+        """What has happened to it that its state does not tell yet; the express lane's own."""
         self.key: SessionKey = (context.tenant, state.session_id)
         self.behind: deque[Entry] | None = None
         """Records that wait for a large result to be stored; the ledger's own."""
