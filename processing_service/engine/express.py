@@ -16,15 +16,13 @@ from typing import Any, Final
 from processing_service.engine.base import StepCall
 from processing_service.engine.events import Event, Started, Succeeded
 from processing_service.engine.ledger import is_large
-from processing_service.engine.live import Live
+from processing_service.engine.live import TURN_S, Live
 from processing_service.engine.records import Kind, Record, SessionState, StepState, step_key
 from processing_service.engine.state import Step
 from processing_service.engine.worker import Worker
 
 UNTOLD_US: Final = 50_000
-"""How long a session may run before it is told of, in microseconds."""
-_TURN_S: Final = 0.002
-"""How long calls that never suspend may hold the event loop, in seconds."""
+"""How long a session may run before a tick tells of it, in microseconds."""
 
 Feed = Callable[[Live, Event], Any]
 """Gives an event to `decide`."""
@@ -98,7 +96,7 @@ class Express:
             step.state, step.since_us, step.output = StepState.SUCCEEDED, event.at, event.output
             at, sequence, output = event.at, sequence + 2, event.output
             records.append(Record(sequence, at, Kind.STEP_SUCCEEDED, 1, SessionState.RUNNING, index, -1, 1, output))
-            if self._time() - turn_started > _TURN_S:
+            if self._time() - turn_started > TURN_S:
                 await asyncio.sleep(0)
                 turn_started = self._time()
         ended = await self._worker.conclude(live, StepCall(live.context, -1, -1, 0, session_id, deadline_us, steps))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from processing_service.engine.base import Progress, SessionContext
 from processing_service.engine.records import Durability, Plan, SessionState
@@ -19,6 +19,8 @@ SessionKey = tuple[str, str]
 """Tenant and session_id: what a caller names a session, another tenant may name one of its own."""
 Flight = tuple[int, int, int]
 """Step, item, attempt of a call that is out."""
+TURN_S: Final = 0.002
+"""How long calls that never suspend may hold the event loop, one after the other, in seconds."""
 
 
 class End(NamedTuple):

@@ -17,10 +17,10 @@ from weakref import WeakValueDictionary
 from processing_service.engine.base import HeardCancel, SessionContext, StepRunner
 from processing_service.engine.decide import decide, next_due
 from processing_service.engine.events import Cancel, Command, Event, Started, Wake
-from processing_service.engine.express import Express, Passage
+from processing_service.engine.express import UNTOLD_US, Express, Passage
 from processing_service.engine.faults import result_of
 from processing_service.engine.ledger import Ledger
-from processing_service.engine.live import End, Follower, Live, SessionKey
+from processing_service.engine.live import TURN_S, End, Follower, Live, SessionKey
 from processing_service.engine.observer import Observer
 from processing_service.engine.records import Action, Durability, Kind, Plan, Record, SessionState
 from processing_service.engine.recovery import Recovery, Revive
@@ -32,15 +32,13 @@ from processing_service.wire.errors import CoordinatorError
 
 TICK_S: Final = 0.05
 """How often time-outs, retries and callers that wait are looked at, in seconds."""
-_TURN_S: Final = 0.002
-"""How long a chain of calls that never suspend may hold the event loop, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
     """What the engine promises; the width of a foreach is refused above its limit."""
 
-    event_lag_s: float = 0.1
+    event_lag_s: float = UNTOLD_US / 1e6 + TICK_S
     """Longest time from a result to its record, in seconds."""
     timer_slack_s: float = 2 * TICK_S
     """How late a time-out or a retry may be, in seconds."""
@@ -414,7 +412,7 @@ class LocalEngine:
             job = jobs[0]
             if len(jobs) > 1:
                 self._spawn_all(live, jobs[1:])
-            if self._loop.time() - live.turn_started > _TURN_S:
+            if self._loop.time() - live.turn_started > TURN_S:
                 await asyncio.sleep(0)
                 live.turn_started = self._loop.time()
 

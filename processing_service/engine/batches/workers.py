@@ -19,13 +19,12 @@ from processing_service.engine.batches.ledger import BatchLedger
 from processing_service.engine.batches.records import BatchState
 from processing_service.engine.batches.signal import Signal
 from processing_service.engine.faults import fault_of
+from processing_service.engine.live import TURN_S
 from processing_service.engine.records import Fault
 from processing_service.wire.errors import CoordinatorError
 
 _BEHIND: Final = 256
 """Cells that have ended and whose record is not durable yet, at most."""
-_TURN_S: Final = 0.002
-"""How long cells that never suspend may hold the event loop, in seconds."""
 
 
 class Workers:
@@ -138,7 +137,7 @@ class Workers:
             return
         if not end.done():
             await end
-        elif self._loop.time() - self._turn_started > _TURN_S:  # a chain of cells that never suspend
+        elif self._loop.time() - self._turn_started > TURN_S:  # a chain of cells that never suspend
             await asyncio.sleep(0)
             self._turn_started = self._loop.time()
 
