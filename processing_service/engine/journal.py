@@ -95,7 +95,7 @@ def _type_name(name: str) -> bytes:
 
 
 def _field(tag: bytes, value: bytes) -> bytes:
-    size = len(value)
+    size = len(value)  # mostly small: the look-up is written out, since a call would cost more than all the rest
     return tag + (_ONE_BYTE[size] if size < _SMALL else _varint(size)) + value
 
 

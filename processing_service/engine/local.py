@@ -1,8 +1,9 @@
 """The engine of one process: delivers events to `decide`, and has done what it says.
 
 One task a session: a step that runs alone runs in it, parallel ones get a task each, and the last of them to end goes
-on with what follows. Two commits are waited for: the start, before the first call goes out, and the end, before anybody
-is told. docs/design/engine.md has the figures behind this shape.
+on with what follows. Of a session on the express lane `decide` hears only where there is a reason. Two commits are
+waited for: the start, before the first call goes out, and the end, before anybody is told. docs/design/engine.md has
+the figures behind this shape.
 """
 
 from __future__ import annotations

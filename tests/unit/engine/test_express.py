@@ -69,7 +69,7 @@ async def stored(bench: Bench, session_id: str) -> tuple[SessionRow, list[Record
     return row, [record._replace(at=0) for record in records]
 
 
-async def same_as_submitted(bench: Bench) -> None:
+async def same_as_decided(bench: Bench) -> None:
     """The records, and where the session stands, are those of a session that `decide` was asked about at each step."""
     (row, records), (other, others) = await stored(bench, "x"), await stored(bench, "s")
     assert records == others
@@ -91,7 +91,7 @@ async def test_a_session_that_never_suspends_is_recorded_as_decide_would_have(
         assert ends.moves == [SessionState.SUCCEEDED]
         bench.plan = Plan.of(tuple(steps))
         assert await bench.end(await bench.submit()) is SessionState.SUCCEEDED
-        await same_as_submitted(bench)
+        await same_as_decided(bench)
         assert ends.ends == [SessionState.SUCCEEDED]
         assert sorted(bench.heard.sessions) == ["s SUCCEEDED", "x SUCCEEDED"]
 
@@ -114,7 +114,7 @@ async def test_one_that_is_submitted_is_recorded_the_same_whoever_looks_when(
         assert await bench.end(live) is SessionState.SUCCEEDED
         bench.plan, bench.runner.held = Plan.of(tuple(steps)), set()
         assert await bench.end(await bench.submit()) is SessionState.SUCCEEDED
-        await same_as_submitted(bench)
+        await same_as_decided(bench)
 
 
 TOLD = ["SESSION_STARTED", "STEP_STARTED", "STEP_SUCCEEDED", "STEP_STARTED"]
@@ -154,8 +154,8 @@ async def test_a_large_result_is_stored_beside_the_next_steps(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("held", ["a", "b", "c"])
-async def test_one_that_suspends_goes_on_as_any_other(tmp_path: Path, held: str) -> None:
-    """It can be controlled, and what its call comes to is heard by `decide`."""
+async def test_one_that_is_given_a_command_goes_on_as_any_other(tmp_path: Path, held: str) -> None:
+    """What had happened by then is told first, and what its call comes to is heard by `decide`."""
     async with running(tmp_path, *STRAIGHT) as bench:
         bench.runner.held = {held}
         ends = Ends()
@@ -174,7 +174,7 @@ async def test_one_that_suspends_goes_on_as_any_other(tmp_path: Path, held: str)
 
 @pytest.mark.parametrize("held", ["a", "b"])
 async def test_a_call_that_it_waits_for_is_cancelled_with_it(tmp_path: Path, held: str) -> None:
-    """Also one that was begun before the session was known to anybody; its worker is not cancelled."""
+    """Its worker is not."""
     async with running(tmp_path, *STRAIGHT) as bench:
         bench.runner.held = {held}
         ends = Ends()
@@ -189,7 +189,7 @@ async def test_a_call_that_it_waits_for_is_cancelled_with_it(tmp_path: Path, hel
 @pytest.mark.parametrize("failing", ["a", "b"])
 async def test_one_whose_call_fails_is_recorded_as_decide_would_have(tmp_path: Path, failing: str) -> None:
     """A failure for good ends it; the causes stand in its history."""
-    steps = [StepPlan(step.step_id, step.needs, retry=ONCE, idempotent=True) for step in CHAIN]
+    steps = [replace(step, retry=ONCE) for step in STRAIGHT]
     async with running(tmp_path, *steps) as bench:
         ends = Ends()
         error = CoordinatorError(Code.INTERNAL, ErrorReason.ERROR_REASON_INTERNAL, "no")
