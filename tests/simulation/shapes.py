@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from processing_service.engine.records import Plan, RetryPlan, StepPlan
@@ -14,6 +15,15 @@ NAMES = ("a", "b", "c", "d")
 def plan_of(chance: Random) -> Plan:
     """One to four steps."""
     return Plan.of(tuple(_step(chance, index) for index in range(chance.choice((1, 2, 2, 3, 3, 4)))))
+
+
+def straightened(plan: Plan) -> Plan:
+    """The same steps one after the other, as the express lane takes them."""
+    steps = (
+        replace(step, needs=tuple(range(index)), conditional=False, foreach=False, idempotent=True)
+        for index, step in enumerate(plan.steps)
+    )
+    return Plan.of(tuple(steps))
 
 
 def _step(chance: Random, index: int) -> StepPlan:
