@@ -35,7 +35,7 @@ internal sealed class ArtifactContent(CoordinatorClient client)
         {
             await sending;
         }
-        catch (Exception error) when (error is RpcException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
+        catch (Exception error) when (error is RpcException || (call.ResponseAsync.IsCompleted && !cancellationToken.IsCancellationRequested))
         {
             // the coordinator has answered before the end: the reply says why
         }
