@@ -59,7 +59,7 @@ class Runner:
         return Result(output, identity=self.identities.get(step_id, b""))
 
     async def until(self, step: str) -> None:
-        """Returns once that call has come."""
+        """Returns once that call has come; "outputs": once these are evaluated."""
         await self._reached[step].wait()
 
     async def _hold(self, step: str) -> None:
@@ -72,6 +72,9 @@ class Runner:
             await self.release.wait()
 
     async def conclude(self, call: StepCall) -> bytes:
+        self._reached["outputs"].set()
+        if "outputs" in self.held:
+            await self._hold("outputs")
         return Session(trace_id="done").SerializeToString()
 
 

@@ -131,12 +131,14 @@ class Worker:
             )
 
     async def conclude(self, live: Live, call: StepCall) -> Concluded:
-        """Evaluates the outputs of the workflow; does not look at the state of the session. See `carry_out`."""
+        """Evaluates the outputs of the workflow; has nothing told that is untold. See `carry_out`."""
         try:
-            live.result = await self._runner.conclude(call)
+            result = await self._runner.conclude(call)
         except Exception as error:
             _log_unexpected(error, call.key)
             return Concluded(self._now_us(), fault_of(error))
+        if live.passage is not None or not live.state.state.terminal:  # else it has a result: why it ended meanwhile
+            live.result = result
         return Concluded(self._now_us())
 
     def recall(self, live: Live) -> None:

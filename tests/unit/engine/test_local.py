@@ -104,6 +104,26 @@ async def test_the_budget_ends_a_session(tmp_path: Path) -> None:
         assert bench.runner.cancelled == ["a#1"]
 
 
+@pytest.mark.parametrize("idempotent", [False, True])
+@pytest.mark.parametrize("action", [Action.CANCEL, Action.TERMINATE])
+async def test_a_session_that_ends_while_its_outputs_are_evaluated_has_none(
+    tmp_path: Path, action: Action, *, idempotent: bool
+) -> None:
+    """Its caller is told why it ended, as the store says, and not what it would have come to."""
+    async with running(tmp_path, StepPlan("a", idempotent=idempotent)) as bench:
+        bench.runner.held = {"outputs"}
+        live = await bench.submit()
+        await bench.runner.until("outputs")
+        bench.engine.post(live, bench.command(action))
+        bench.runner.release.set()
+        await bench.end(live)
+        row = await bench.store.sessions.read("s", "")
+
+        assert Session.FromString(row.result).HasField("failure")
+        assert live.final is not None
+        assert live.result == live.final.result == row.result
+
+
 async def test_an_ended_session_is_retried_from_what_failed(tmp_path: Path) -> None:
     """Loaded from the store, in a new attempt, with outputs kept."""
     async with running(tmp_path, *CHAIN) as bench:
