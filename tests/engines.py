@@ -9,9 +9,17 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Session, Workflow
+from coordinator.processing.v1.processing_pb2 import PostWorkflowExecuteRequest, Session, WaitReason, Workflow
 
-from processing_service.engine.base import OperationType, Progress, Resolution, Result, SessionContext, StepCall
+from processing_service.engine.base import (
+    NotSent,
+    OperationType,
+    Progress,
+    Resolution,
+    Result,
+    SessionContext,
+    StepCall,
+)
 from processing_service.engine.events import Command
 from processing_service.engine.live import Live
 from processing_service.engine.local import LocalEngine
@@ -20,6 +28,26 @@ from processing_service.engine.records import Action, Durability, Output, Plan, 
 from processing_service.engine.store.base import SessionRow, SessionStart
 from processing_service.engine.store.sqlite import SqliteStore, StoreSettings
 from processing_service.wire.telemetry.hooks import Receive, SessionEnded, StepEnded, StepReused, Telemetry
+
+
+class Turn:
+    """A wait for a turn that never comes."""
+
+    def __init__(self) -> None:
+        self.since_us = now_us()
+        self.taken_back = asyncio.Event()
+
+    def reason(self) -> int:
+        return 0 if self.taken_back.is_set() else WaitReason.WAIT_REASON_LIMIT
+
+    def position(self) -> int:
+        return 1
+
+    def text(self) -> str:
+        return "waits for its turn"
+
+    def recall(self) -> None:
+        self.taken_back.set()
 
 
 class Runner:
@@ -31,6 +59,8 @@ class Runner:
         self.failures: dict[str, list[Exception]] = {}
         self.held: set[str] = set()
         self.release = asyncio.Event()
+        self.queued: set[str] = set()
+        """Steps whose calls wait for their turn, behind `release` if they are held, too."""
         self._reached: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.items: dict[int, Resolution] = {}
         self.stubborn = False
@@ -54,6 +84,10 @@ class Runner:
             raise failures.pop(0)
         if step.split("#")[0] in self.held:
             await self._hold(step)
+        if step_id in self.queued:
+            report(Progress(0.0, wait=(turn := Turn())))
+            await turn.taken_back.wait()
+            raise NotSent
         report(Progress(1.0))
         output = Output("test.Result", step.encode() + self.padding)
         return Result(output, identity=self.identities.get(step_id, b""))

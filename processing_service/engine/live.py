@@ -156,8 +156,10 @@ class Live:
         return self.final
 
     def report(self, step: int, item: int, progress: Progress) -> None:
-        """Notes how far a call is and tells the watchers; nothing is stored."""
+        """Notes how far a call is and tells the watchers; nothing is stored. A pause takes back what comes to wait."""
         self.progress[step, item] = progress
+        if self.context.paused_us and progress.wait is not None:
+            progress.wait.recall()
         for watcher in tuple(self.watchers):
             watcher()
 

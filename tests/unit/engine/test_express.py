@@ -172,6 +172,27 @@ async def test_one_that_is_given_a_command_goes_on_as_any_other(tmp_path: Path, 
         assert bench.runner.calls == ["a#1", "b#1", "c#1"]
 
 
+@pytest.mark.parametrize("steps", [CHAIN, STRAIGHT])
+@pytest.mark.parametrize("on_its_way", [True, False])
+async def test_a_pause_takes_back_what_waits_for_its_turn(
+    tmp_path: Path, steps: Sequence[StepPlan], *, on_its_way: bool
+) -> None:
+    """Also a call that comes to wait only after it: else the session would be PAUSING until its model is there."""
+    async with running(tmp_path, *steps) as bench:
+        bench.runner.queued = {"b"}
+        bench.runner.held = {"b"} if on_its_way else set()
+        live = await bench.submit("x")
+        await bench.runner.until("b#1")
+        await bench.engine.deliver("x", "", bench.command(Action.PAUSE))
+        bench.runner.release.set()
+        paused = ["SESSION_STARTED", "STEP_STARTED", "STEP_SUCCEEDED", "STEP_STARTED", "COMMAND_APPLIED"]
+        await told(bench, [*paused, "STEP_RETRY_SCHEDULED", "SESSION_STATE_CHANGED"])
+        bench.runner.queued = set()
+        await bench.engine.deliver("x", "", bench.command(Action.RESUME))
+        assert await bench.end(live) is SessionState.SUCCEEDED
+        assert bench.runner.calls == ["a#1", "b#1", "b#2", "c#1"]
+
+
 @pytest.mark.parametrize("held", ["a", "b"])
 async def test_a_call_that_it_waits_for_is_cancelled_with_it(tmp_path: Path, held: str) -> None:
     """Its worker is not."""
