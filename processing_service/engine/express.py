@@ -86,6 +86,8 @@ class Express:
             due = min(deadline_us, at + plan.timeout_us) if plan.timeout_us else deadline_us
             key = step_key(session_id, plan.step_id, -1, 1)
             step = steps[index] = Step(StepState.RUNNING, at, 1, 1, due, at)
+            if live.passage is not None:
+                live.due_us = due  # a call that is late is cancelled at the next tick, told of or not
             call = StepCall(live.context, index, -1, 1, key, due, steps)
             event = await self._worker.call(live, call, task)
             if live.passage is None or type(event) is not Succeeded or event.at >= deadline_us:
@@ -103,7 +105,7 @@ class Express:
         if live.passage is None or ended.fault is not None:
             return ended
         records.append(Record(sequence + 1, ended.at, Kind.SESSION_ENDED, 1, SessionState.SUCCEEDED))
-        live.passage = None
+        live.passage, live.due_us = None, 0
         end = live.state = state.copy()
         end.steps, end.state, end.sequence, end.unended = steps, SessionState.SUCCEEDED, sequence + 1, 0
         end.started_us, end.ended_us = begun, ended.at

@@ -40,7 +40,7 @@ class EngineLimits:
     """What the engine promises; the width of a foreach is refused above its limit."""
 
     event_lag_s: float = UNTOLD_US / 1e6 + TICK_S
-    """Longest time from a result to its record, in seconds."""
+    """Longest time from a result to the transaction with its record, in seconds."""
     timer_slack_s: float = 2 * TICK_S
     """How late a time-out or a retry may be, in seconds."""
     widest_foreach: int = 10_000

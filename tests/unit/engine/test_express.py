@@ -117,6 +117,22 @@ async def test_one_that_is_submitted_is_recorded_the_same_whoever_looks_when(
         await same_as_decided(bench)
 
 
+@pytest.mark.parametrize("late", ["a", "b"])
+async def test_a_call_that_is_late_is_cancelled_at_the_next_tick(tmp_path: Path, late: str) -> None:
+    """A timeout may be shorter than the moment after which a session is told of."""
+    steps = [replace(step, timeout_us=1000, retry=ONCE) if step.step_id == late else step for step in STRAIGHT]
+    async with running(tmp_path, *steps) as bench:
+        bench.ticker.cancel()
+        bench.runner.held = {late}
+        live = await bench.submit("x")
+        await bench.runner.until(f"{late}#1")
+        assert live.passage is not None
+        while now_us() < live.due_us:  # noqa: ASYNC110  # time passes by itself
+            await asyncio.sleep(0)
+        bench.engine.tick()
+        assert live.state.state is SessionState.FAILED
+
+
 TOLD = ["SESSION_STARTED", "STEP_STARTED", "STEP_SUCCEEDED", "STEP_STARTED"]
 
 
