@@ -202,7 +202,7 @@ def _receipt(turn: Turn, event: Succeeded | Failed | Ended | Withdrawn | Cancel,
 
 
 def _concluded(turn: Turn, event: Concluded) -> None:
-    if turn.state.state is not SessionState.RUNNING:
+    if turn.state.state is not SessionState.RUNNING or turn.state.unended:  # of an attempt before this one
         return
     if event.fault is None:
         turn.finish(SessionState.SUCCEEDED)

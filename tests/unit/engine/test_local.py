@@ -124,6 +124,29 @@ async def test_a_session_that_ends_while_its_outputs_are_evaluated_has_none(
         assert live.result == live.final.result == row.result
 
 
+async def test_outputs_of_an_attempt_that_was_ended_do_not_end_the_next(tmp_path: Path) -> None:
+    """They were evaluated until after a RETRY, which runs a step again that had ended well."""
+    async with running(tmp_path, *CHAIN) as bench:
+        bench.runner.held = {"outputs"}
+        live = await bench.submit()
+        await bench.runner.until("outputs")
+        bench.engine.post(live, bench.command(Action.TERMINATE))
+        bench.runner.queued = {"a"}
+        again = bench.command(Action.RETRY)._replace(rerun=(0,))
+        retrying = asyncio.ensure_future(bench.engine.deliver("s", "", again))  # the end is not durable yet
+        await bench.runner.until("a#2")
+        bench.runner.held = set()
+        bench.runner.release.set()
+        await retrying
+        assert live.state.state is SessionState.RUNNING
+        await bench.engine.deliver("s", "", bench.command(Action.PAUSE))
+        bench.runner.queued = set()
+        await bench.engine.deliver("s", "", bench.command(Action.RESUME))
+
+        assert await bench.end(live) is SessionState.SUCCEEDED
+        assert bench.runner.calls[3:] == ["a#2", "a#3", "b#2", "c#2"]
+
+
 async def test_an_ended_session_is_retried_from_what_failed(tmp_path: Path) -> None:
     """Loaded from the store, in a new attempt, with outputs kept."""
     async with running(tmp_path, *CHAIN) as bench:
