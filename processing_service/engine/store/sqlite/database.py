@@ -23,6 +23,8 @@ _PRAGMAS: Final = (
     "PRAGMA cache_size = -16000",
     "PRAGMA foreign_keys = OFF",
 )
+_PREPARED: Final = 256
+"""Statements that the writer keeps prepared; sqlite3's own 128 are no more than there are."""
 
 
 class Database:
@@ -37,7 +39,9 @@ class Database:
         self._path = folder / FILE_NAME
         self._lock = Lock(folder)
         # autocommit: transactions are begun by hand; the writer's thread is not the one that opened it
-        self.writer = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
+        self.writer = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=_PREPARED
+        )
         try:
             self.epoch = self._take_over()
         except sqlite3.Error as error:

@@ -18,6 +18,8 @@ from processing_service.engine.store.sqlite.queries import SQL
 
 _MOST: Final = 128
 """Rows of one statement; SQLite binds 32,766 values."""
+_FEW: Final = 16
+"""So many rows and less are one statement. The thread has to get the interpreter back after each."""
 _ROW: Final = re.compile(r"(?<=VALUES)\s*(\([?, ]+\))")
 
 
@@ -32,8 +34,8 @@ def write_rows(connection: sqlite3.Connection, name: str, rows: Sequence[tuple[A
 
 
 def _size(left: int) -> int:
-    """The largest power of two that is left: few statements, so that they stay prepared."""
-    return min(_MOST, 1 << left.bit_length() - 1)
+    """All that is left, or the largest power of two: few different statements, so that they stay prepared."""
+    return left if left <= _FEW else min(_MOST, 1 << left.bit_length() - 1)
 
 
 @cache
