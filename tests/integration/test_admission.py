@@ -1,7 +1,7 @@
 """Steps wait for their models in an order that needs few loads, and say why they wait: real models, real services."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import numpy as np
 import pytest
@@ -310,18 +310,19 @@ async def test_an_inference_domain_that_comes_back_is_ordered_again(tmp_path):
         return serving_at(tmp_path / "apart", address)
 
     put_models(tmp_path, "a")
-    async with serving(tmp_path, inference_address=address, drain_grace=0.0) as coordinator:
-        await coordinator.put("infer", infer(), parameters=PARAMETERS)
-        async with there() as inference:
-            await ended(coordinator, await run(coordinator, "a"))
+    async with AsyncExitStack() as first:
+        inference = await first.enter_async_context(there())  # before the coordinator: its gate knows it from the start
+        async with serving(tmp_path, inference_address=address, drain_grace=0.0) as coordinator:
+            await coordinator.put("infer", infer(), parameters=PARAMETERS)
             holder = await holding(coordinator, inference)
             session_id = await run(coordinator, "a")
             await waits(coordinator, session_id, pb.WAIT_REASON_LEASE)
-        await cancel(coordinator, holder)  # else it would be tried again, too
-        async with there():
-            (session,) = await ended(coordinator, session_id)
+            await first.aclose()
+            await cancel(coordinator, holder)  # else it would be tried again, too
+            async with there():
+                (session,) = await ended(coordinator, session_id)
 
-        assert session.state == pb.SESSION_STATE_SUCCEEDED
+            assert session.state == pb.SESSION_STATE_SUCCEEDED
 
 
 @asynccontextmanager
