@@ -179,7 +179,7 @@ class ProcessingInstructor:
         self, session_id: str, request: pb.PostWorkflowExecuteRequest, call: CallContext
     ) -> pb.PostWorkflowExecuteResponse:
         """The answer to a request_id that came before: the session that it made, as it is now."""
-        live = self._engine.live(session_id, call.tenant)
+        live = self._engine.roster.live(session_id, call.tenant)
         if live is not None and not request.background:
             await self._wait(live, request, call)
         session = await self._reader.read(session_id, call.tenant)
@@ -200,7 +200,7 @@ class ProcessingInstructor:
             text = "a step runs its session; leave it unset"
             raise invalid(ErrorReason.ERROR_REASON_FIELD_INVALID, "validate_only", text)
         above = call.session
-        live = self._engine.live(above.session_id, above.tenant)
+        live = self._engine.roster.live(above.session_id, above.tenant)
         assert live is not None
         parent = Parent(above.session_id, above.depth, call.deadline_us, live.durability)
         context = current()._replace(tenant=above.tenant, deadline=None)
@@ -217,7 +217,7 @@ class ProcessingInstructor:
 
     def _leave_child(self, request_id: str, tenant: str) -> None:
         """Cancels the session of a step that was cancelled before it had found it again after a restart."""
-        child = self._engine.begun_by(request_id, tenant) if request_id else None
+        child = self._engine.roster.begun_by(request_id, tenant) if request_id else None
         if child is not None and child.state.state < SessionState.CANCELLING:
             self._leave(child)
 
@@ -258,7 +258,7 @@ class ProcessingInstructor:
 
     async def _until_children_end(self, session_id: str, tenant: str) -> None:
         """The end of a session has cancelled those of its steps; gives them the time that they may take for it."""
-        for child in self._engine.children(session_id, tenant):
+        for child in self._engine.roster.children(session_id, tenant):
             await child.wait(self._now_us() + 2 * CANCEL_GRACE_US)
             await self._until_children_end(child.context.session_id, tenant)
 
@@ -271,7 +271,7 @@ class ProcessingInstructor:
         except CoordinatorError as error:
             if error.reason != ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL:
                 raise
-            live = self._engine.live(session_id, tenant)
+            live = self._engine.roster.live(session_id, tenant)
             if live is not None:
                 await live.wait(_FOREVER_US)
 

@@ -15,9 +15,9 @@ from typing import Final
 from coordinator.processing.v1 import processing_pb2 as pb
 
 from instructors.event_batches import Batch, EventBatches, History
-from processing_service.engine.base import Engine
 from processing_service.engine.live import Live
 from processing_service.engine.records import StepState
+from processing_service.engine.roster import Roster
 from processing_service.engine.store.base import SessionRow, SessionStore
 from processing_service.wire.errors import Code, CoordinatorError
 
@@ -44,7 +44,7 @@ class Feed:
         step_ids: Mapping[int, str],
         last: int,
         store: SessionStore,
-        engine: Engine,
+        roster: Roster,
         batches: EventBatches,
     ) -> None:
         self.last = last
@@ -57,7 +57,7 @@ class Feed:
         """Why there is no more news."""
         self.watchers = 0
         self._history, self._step_ids = history, step_ids
-        self._store, self._engine, self._batches = store, engine, batches
+        self._store, self._roster, self._batches = store, roster, batches
         self._loop = asyncio.get_running_loop()
         self._waiting: set[asyncio.Future[None]] = set()
         self._tail = Batch(last, ())
@@ -140,7 +140,7 @@ class Feed:
             _wake(waiting[first : first + _WOKEN])
 
     def _live(self) -> Live | None:
-        return self._engine.live(self._history.session_id, self._history.tenant)
+        return self._roster.live(self._history.session_id, self._history.tenant)
 
     async def _has_ended(self) -> bool:
         """True if nothing will follow: who watches from behind the terminal event sees what came late, and no more."""
@@ -161,8 +161,8 @@ class Feed:
 class SessionFeeds:
     """The feeds of all sessions that are watched."""
 
-    def __init__(self, store: SessionStore, engine: Engine) -> None:
-        self._store, self._engine = store, engine
+    def __init__(self, store: SessionStore, roster: Roster) -> None:
+        self._store, self._roster = store, roster
         self._batches = EventBatches(store)
         self._feeds: dict[History, tuple[Feed, asyncio.Task[None]]] = {}
         self._closed: CoordinatorError | None = None
@@ -195,7 +195,7 @@ class SessionFeeds:
                 self._forget(history, feed)
 
     def _begin(self, history: History, step_ids: Mapping[int, str], last: int) -> tuple[Feed, asyncio.Task[None]]:
-        feed = Feed(history, step_ids, last, self._store, self._engine, self._batches)
+        feed = Feed(history, step_ids, last, self._store, self._roster, self._batches)
         feed.error = self._closed
         task = asyncio.ensure_future(feed.follow())
         task.add_done_callback(lambda _: self._forget(history, feed))

@@ -13,11 +13,11 @@ from instructors.listing import listed
 from instructors.selection import selected
 from instructors.views import event_of, receipts_of, row_view, session_of, steps_of
 from instructors.waits import add_waits
-from processing_service.engine.base import Engine
 from processing_service.engine.definitions import Definition
 from processing_service.engine.managers.sessions import SessionManager
 from processing_service.engine.recovery import restored_aside
 from processing_service.engine.refusals import not_stored
+from processing_service.engine.roster import Roster
 from processing_service.engine.store.base import ArtifactStore, SessionFilter, SessionRow, SessionStore
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import Code, CoordinatorError, invalid
@@ -39,17 +39,17 @@ class SessionReader:
         self,
         store: SessionStore,
         sessions: SessionManager,
-        engine: Engine,
+        roster: Roster,
         artifacts: ArtifactStore,
         now_us: Callable[[], int],
         owner: str,
     ) -> None:
-        self._store, self._sessions, self._engine, self._artifacts = store, sessions, engine, artifacts
+        self._store, self._sessions, self._roster, self._artifacts = store, sessions, roster, artifacts
         self._now_us, self._owner = now_us, owner
 
     async def row(self, session_id: str, tenant: str) -> SessionRow:
         """What the store has of a session. Raises CoordinatorError: SESSION_NOT_FOUND, SESSION_NOT_STORED."""
-        live = self._engine.live(session_id, tenant)
+        live = self._roster.live(session_id, tenant)
         if live is not None and not live.number:
             raise not_stored(session_id)
         return await self._store.read(session_id, tenant)
@@ -85,7 +85,7 @@ class SessionReader:
         session = session_of(row.start, state, row.result, self._now_us(), self._owner)
         session.steps.extend(steps_of(definition, state))
         session.receipts.extend(receipts_of(records, definition, session_id))
-        if live := self._engine.live(session_id, tenant):
+        if live := self._roster.live(session_id, tenant):
             session.progress = live.fraction()
             add_waits(session.steps, live)
         if keep_results:
@@ -124,7 +124,7 @@ class SessionReader:
 
     def _listed(self, row: SessionRow, now_us: int) -> pb.Session:
         session = listed(row_view(row, now_us, self._owner))
-        if not row.state.terminal and (live := self._engine.live(row.start.session_id, row.start.tenant)):
+        if not row.state.terminal and (live := self._roster.live(row.start.session_id, row.start.tenant)):
             session.progress = live.fraction()
         return session
 

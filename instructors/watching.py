@@ -11,7 +11,7 @@ from instructors.event_batches import History
 from instructors.session_feeds import Feed, SessionFeeds
 from instructors.sessions import SessionReader, check_sequence
 from instructors.snapshots import Snapshots
-from processing_service.engine.base import Engine
+from processing_service.engine.roster import Roster
 from processing_service.engine.store.base import SessionStore
 from processing_service.wire.callcontext import current
 from processing_service.wire.errors import Unavailable
@@ -20,9 +20,9 @@ from processing_service.wire.errors import Unavailable
 class SessionWatch:
     """Follows histories. The store is the only source of events, so a watcher sees what is durable."""
 
-    def __init__(self, store: SessionStore, reader: SessionReader, engine: Engine) -> None:
+    def __init__(self, store: SessionStore, reader: SessionReader, roster: Roster) -> None:
         self._reader, self._snapshots = reader, Snapshots(reader)
-        self._feeds = SessionFeeds(store, engine)
+        self._feeds = SessionFeeds(store, roster)
 
     def close(self) -> None:
         """Ends all watches with UNAVAILABLE: their clients go on elsewhere, from where they were."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from processing_service.engine.events import Command
     from processing_service.engine.live import Follower, Live
     from processing_service.engine.records import Output, Plan
+    from processing_service.engine.roster import Roster
     from processing_service.engine.state import State, Step
     from processing_service.engine.store.base import CellKey, Opened, RequestNote, SessionStart
 
@@ -167,6 +168,10 @@ HeardCancel = Callable[[StepCall], Awaitable[bool]]
 class Engine(Protocol):
     """Runs sessions durably. The local one is `engine/local.py`."""
 
+    @property
+    def roster(self) -> Roster:
+        """The sessions that run in this process."""
+
     async def submit(
         self,
         start: SessionStart,
@@ -198,20 +203,8 @@ class Engine(Protocol):
             CoordinatorError: SERVER_DRAINING, SESSION_ALREADY_EXISTS.
         """
 
-    def live(self, session_id: str, tenant: str) -> Live | None:
-        """The session, if it runs in this process."""
-
-    def begun_by(self, request_id: str, tenant: str) -> Live | None:
-        """The session that this request_id began, if it runs in this process."""
-
-    def children(self, session_id: str, tenant: str) -> list[Live]:
-        """The sessions that its steps began, those that run in this process."""
-
     def post(self, live: Live, command: Command) -> None:
         """Gives a command to a live session, without waiting for anything."""
-
-    def cells(self, batch_number: int) -> list[Live]:
-        """The sessions of a batch, those that run in this process."""
 
     async def deliver(
         self,

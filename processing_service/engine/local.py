@@ -23,9 +23,11 @@ from processing_service.engine.faults import result_of
 from processing_service.engine.ledger import Ledger
 from processing_service.engine.live import TURN_S, End, Follower, Live, SessionKey
 from processing_service.engine.observer import Observer
+from processing_service.engine.openings import OnLeave, Openings
 from processing_service.engine.records import Action, Durability, Kind, Plan, Record, SessionState
 from processing_service.engine.recovery import Recovery, Revive
 from processing_service.engine.refusals import check_legal, draining, not_stored, taken
+from processing_service.engine.roster import Roster
 from processing_service.engine.state import State, initial
 from processing_service.engine.store.base import ArtifactStore, Opened, RequestNote, SessionStart, SessionStore
 from processing_service.engine.worker import Job, Worker
@@ -88,39 +90,14 @@ class LocalEngine:
         self._worker = Worker(runner, now_us, observer, self.limits.widest_foreach, heard_cancel)
         self._ledger = Ledger(store, artifacts)
         self._express = Express(self._worker, now_us, self.feed)
-        self._lives: dict[SessionKey, Live] = {}
-        self._opening: dict[SessionKey, asyncio.Future[Opened]] = {}
+        self.roster = Roster()
+        """The sessions that run in this process."""
+        self._openings = Openings(self.roster, self._start_stored)
         self._taking_up: WeakValueDictionary[SessionKey, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._draining = self._letting_go = False
         self._recovery = Recovery(store, revive, now_us, self._begin)
-
-    def live(self, session_id: str, tenant: str) -> Live | None:
-        """The session, if it runs in this process."""
-        return self._lives.get((tenant, session_id))
-
-    def begun_by(self, request_id: str, tenant: str) -> Live | None:
-        """The session that this request_id began, if it runs in this process."""
-        for live in self._lives.values():
-            if live.context.request.request_id == request_id and live.context.tenant == tenant:
-                return live
-        return None
-
-    def children(self, session_id: str, tenant: str) -> list[Live]:
-        """The sessions that its steps began, those that run in this process."""
-        above = (tenant, session_id)
-        lives = self._lives.values()
-        return [live for live in lives if (live.context.tenant, live.context.parent_session_id) == above]
-
-    def cells(self, batch_number: int) -> list[Live]:
-        """The sessions of a batch, those that run in this process."""
-        cells = (live for live in self._lives.values() if live.context.cell is not None)
-        return [live for live in cells if live.context.cell and live.context.cell.batch_number == batch_number]
-
-    def __len__(self) -> int:
-        """Sessions that run in this process."""
-        return len(self._lives)
 
     async def submit(
         self,
@@ -128,7 +105,7 @@ class LocalEngine:
         context: SessionContext,
         plan: Plan,
         holds: Sequence[bytes] = (),
-        on_leave: Callable[[Live], None] | None = None,
+        on_leave: OnLeave | None = None,
         follower: Follower | None = None,
     ) -> tuple[Opened, Live | None]:
         """Begins a session; durable on return, unless its durability says otherwise.
@@ -154,7 +131,7 @@ class LocalEngine:
         if live.durability is not Durability.NONE:
             live.number, durable = self._store.open(start, holds)
             if live.durability is Durability.FULL:
-                opened = await self._opened(live, durable, on_leave)
+                opened = await self._openings.opened(live, durable, on_leave)
                 return opened, None if opened.repeated else live
             durable.add_done_callback(partial(_note_refusal, live))
         self._start(live)
@@ -162,9 +139,9 @@ class LocalEngine:
 
     def _check_free(self, live: Live) -> None:
         """Raises SESSION_ALREADY_EXISTS where the store does not see the clash: one of both sessions is not in it."""
-        other = self._lives.get(live.key)
+        other = self.roster.of(live.key)
         stored = live.durability is not Durability.NONE
-        if (other is not None and not (stored and other.number)) or (not stored and live.key in self._opening):
+        if (other is not None and not (stored and other.number)) or (not stored and live.key in self._openings):
             raise taken(live.state.session_id)
 
     async def carry_out(
@@ -199,30 +176,21 @@ class LocalEngine:
         finally:
             self._tasks.discard(task)
 
-    async def _opened(
-        self, live: Live, durable: asyncio.Future[Opened], on_leave: Callable[[Live], None] | None
-    ) -> Opened:
-        """Waits until the start is durable; the session begins in that very turn of the loop, whoever waits."""
-        self._opening[live.key] = durable
-        told: asyncio.Future[Opened] = self._loop.create_future()  # a caller that leaves cancels this one only
-        durable.add_done_callback(partial(self._start_stored, live, told))
-        try:
-            return await told
-        except asyncio.CancelledError:
-            if on_leave is not None:
-                durable.add_done_callback(partial(self._leave, live, on_leave))
-            raise
+    def _start_stored(self, live: Live) -> None:
+        """Starts a session, unless it is too late: then it goes on at the next start of the server."""
+        if not self._letting_go:
+            self._start(live)
 
     def _start(self, live: Live) -> None:
         self._observer.session_started(live)
         if (passage := self._express.begin(live)) is None:
             self._begin(live, Started(self._now_us()))
         else:
-            self._lives[live.key] = live
+            self.roster.add(live)
             self._spawn(self._pass(live, passage))
 
     async def _start_here(self, live: Live) -> None:
-        self._lives[live.key] = live
+        self.roster.add(live)
         if (passage := self._express.begin(live)) is None:
             await self._follow(live, self.feed(live, Started(self._now_us())))
         else:
@@ -244,22 +212,8 @@ class LocalEngine:
         if jobs:
             await self._work(live, jobs[0])
 
-    def _start_stored(self, live: Live, told: asyncio.Future[Opened], durable: asyncio.Future[Opened]) -> None:
-        """Starts a session that came to be stored; one that came too late goes on at the next start of the server."""
-        self._opening.pop(live.key, None)
-        error = durable.exception()
-        if error is None and not durable.result().repeated and not self._letting_go:
-            self._start(live)
-        if not told.done():
-            told.set_result(durable.result()) if error is None else told.set_exception(error)
-
-    def _leave(self, live: Live, on_leave: Callable[[Live], None], durable: asyncio.Future[Opened]) -> None:
-        """Tells of a caller that left before the start was durable, if the session runs."""
-        if self._lives.get(live.key) is live:
-            on_leave(live)
-
     def _begin(self, live: Live, event: Event) -> None:
-        self._lives[live.key] = live
+        self.roster.add(live)
         self._spawn_all(live, self.feed(live, event))
 
     async def recover(self) -> int:
@@ -289,7 +243,7 @@ class LocalEngine:
             raise draining()
         check_legal(session_id, live.state.state, command)
         live.follower = follower or live.follower
-        self._lives[live.key] = live
+        self.roster.add(live)
         if command.action is Action.RETRY and live.context.cache:  # of the attempt whose end is not durable yet
             self._clean(live)
         jobs = self._obey(live, command._replace(at=self._now_us()))  # it took a while to reach the session
@@ -312,20 +266,16 @@ class LocalEngine:
             raise
 
     async def _reach(self, session_id: str, tenant: str, command: Command) -> Live:
-        """The session that runs, or an ended one taken up from the store; never a second one beside the first.
-
-        A start is visible in the store a moment before its session runs here, so it is waited for.
-        """
-        if (opening := self._opening.get((tenant, session_id))) is not None:
-            await asyncio.wait([opening])
-        live = self._lives.get((tenant, session_id))
+        """The session that runs, or an ended one taken up from the store; never a second one beside the first."""
+        await self._openings.wait((tenant, session_id))
+        live = self.roster.live(session_id, tenant)
         if live is not None and not live.number:
             raise not_stored(session_id)
         if live is not None and not live.over:
             return live
         turn = self._taking_up.setdefault((tenant, session_id), asyncio.Lock())
         async with turn:  # else it could be taken up, run and end while this one reads, and what was read be old
-            live = self._lives.get((tenant, session_id))
+            live = self.roster.live(session_id, tenant)
             if live is not None and not live.over:
                 return live
             row, records = await self._store.load(session_id, tenant)
@@ -383,8 +333,7 @@ class LocalEngine:
             error = live.refused
         if live.state.attempt != attempt:  # a RETRY came first
             return
-        if self._lives.get(live.key) is live:
-            del self._lives[live.key]
+        self.roster.remove(live)
         live.end(End(live.state, live.result) if error is None else None, error)
         self._observer.session_ended(live)
         self._clean(live)
@@ -426,26 +375,26 @@ class LocalEngine:
     def tick(self) -> None:
         """Tells of every session that has run for a moment, and wakes those whose time has come."""
         now = self._now_us()
-        for live in [live for live in self._lives.values() if live.passage is not None and live.passage.is_due(now)]:
+        for live in [live for live in self.roster if live.passage is not None and live.passage.is_due(now)]:
             live.settle()
-        for live in [live for live in self._lives.values() if 0 < live.due_us <= now]:
+        for live in [live for live in self.roster if 0 < live.due_us <= now]:
             self._spawn_all(live, self.feed(live, Wake(now)))
-        for live in [live for live in self._lives.values() if live.waiters]:
+        for live in [live for live in self.roster if live.waiters]:
             live.wake_waiters(now)
         self._recovery.end_stranded(now)
 
     def _busy(self) -> bool:
         """True while a session runs; one that is paused waits for a command, which may come after a restart."""
-        return any(live.state.state is not SessionState.PAUSED for live in self._lives.values())
+        return any(live.state.state is not SessionState.PAUSED for live in self.roster)
 
     def abandon(self, error: CoordinatorError) -> None:
         """Lets go of every session at once, since another has them now: calls are cancelled, who waits is told why."""
         self._letting_go = True
         for task in tuple(self._tasks):
             task.cancel()
-        for live in tuple(self._lives.values()):
+        for live in self.roster:
             live.end(None, error)
-        self._lives.clear()
+        self.roster.clear()
 
     async def drain(self, grace_s: float) -> None:
         """Takes no new session, waits for the running ones, then lets go: the store has them for the next start."""
@@ -453,7 +402,7 @@ class LocalEngine:
         end = self._loop.time() + grace_s
         while self._busy() and self._loop.time() < end:  # noqa: ASYNC110  # they end in many ways
             await asyncio.sleep(TICK_S)
-        for live in tuple(self._lives.values()):
+        for live in self.roster:
             live.settle()
         self._letting_go = True
         for task in tuple(self._tasks):

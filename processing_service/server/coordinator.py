@@ -136,7 +136,7 @@ class Coordinator:
             dispatch.closed,
             dispatch.heard_cancel,
         )
-        reader = SessionReader(self.store.sessions, sessions, self.engine, self.store.artifacts, now_us, owner)
+        reader = SessionReader(self.store.sessions, sessions, self.engine.roster, self.store.artifacts, now_us, owner)
         views = DomainViews(instructors, health_of)
         self._processing = ProcessingInstructor(
             workflows,
@@ -164,7 +164,7 @@ class Coordinator:
             self.admission.reprioritize,
         )
         self._batch_watch = BatchWatch(self.store.batches, owner)
-        self._watch = SessionWatch(self.store.sessions, reader, self.engine)
+        self._watch = SessionWatch(self.store.sessions, reader, self.engine.roster)
         self._servicer = ProcessingServicer(
             UseCases(
                 workflows=WorkflowInstructor(workflows, domains, repeats, _tell_legacy(telemetry)),

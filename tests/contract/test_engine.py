@@ -123,7 +123,7 @@ class Stand:
 
     async def ended(self, session_id: str = "s") -> SessionState:
         """How it ended, once that is durable."""
-        live = self.engine.live(session_id, "")
+        live = self.engine.roster.live(session_id, "")
         if live is not None:
             await live.wait(1 << 62)
         return (await self.kept.sessions.read(session_id, "")).state
@@ -222,7 +222,7 @@ async def test_the_log_is_what_decide_said(bench: Bench, seed: int, monkeypatch:
     live = await stand.submit()
     for _ in range(12):
         await _meddle(stand, chance, said)
-        live = stand.engine.live("s", "") or live  # a RETRY may have taken it up anew
+        live = stand.engine.roster.live("s", "") or live  # a RETRY may have taken it up anew
     bench.runner.held.clear()
     bench.runner.release.set()
     live = await _finish(stand, live)
@@ -234,7 +234,7 @@ async def test_the_log_is_what_decide_said(bench: Bench, seed: int, monkeypatch:
 
 async def _meddle(stand: Stand, chance: random.Random, said: list[Record]) -> None:
     action = chance.choice(list(Action))
-    live = stand.engine.live("s", "")
+    live = stand.engine.roster.live("s", "")
     state = live.state.state if live is not None else (await stand.kept.sessions.read("s", "")).state
     commands = [record for record in said if record.action]
     if state in LEGAL[action]:
@@ -249,7 +249,7 @@ async def _meddle(stand: Stand, chance: random.Random, said: list[Record]) -> No
 
 async def _finish(stand: Stand, live: Live) -> Live:
     """Resumes it, if it is paused, and waits for its end."""
-    live = stand.engine.live("s", "") or live
+    live = stand.engine.roster.live("s", "") or live
     if live.state.state in (SessionState.PAUSING, SessionState.PAUSED):
         await stand.give(Action.RESUME)
     await stand.later(2.5)
@@ -288,7 +288,7 @@ async def test_a_server_that_is_killed_loses_nothing_that_was_acknowledged(bench
     await other.recover()
 
     assert [record.action for record in await other.history() if record.kind is Kind.COMMAND_APPLIED] == [Action.PAUSE]
-    while (live := other.engine.live("s", "")) is None or live.state.state is not SessionState.PAUSED:  # noqa: ASYNC110
+    while (live := other.engine.roster.live("s", "")) is None or live.state.state is not SessionState.PAUSED:  # noqa: ASYNC110
         await asyncio.sleep(0)
     await other.give(Action.RESUME)
     assert await other.ended() is SessionState.SUCCEEDED
@@ -369,7 +369,7 @@ async def test_a_retry_after_the_end_is_the_next_attempt(bench: Bench, again: bo
         await stand.kept.kill()
         stand = bench.begin()
     await stand.give(Action.RETRY)
-    live = stand.engine.live("s", "")
+    live = stand.engine.roster.live("s", "")
 
     assert await stand.ended() is SessionState.SUCCEEDED
     assert bench.runner.calls == ["a#1", "b#1", "b#2", "c#1"]

@@ -282,10 +282,10 @@ async def test_a_session_is_retried_or_removed_and_never_both(tmp_path):
             both = control(served, name, Action.RETRY), remove(name, force=name in names[::2])
             await asyncio.gather(*both, return_exceptions=True)
         left = set(await served.sessions())
-        assert {name for name in names if process.engine.live(name, "") is not None} == left
+        assert {name for name in names if process.engine.roster.live(name, "") is not None} == left
         for name in left:
             await remove(name, force=True)
-        assert (len(process.engine), await served.sessions()) == (0, [])
+        assert (len(process.engine.roster), await served.sessions()) == (0, [])
 
 
 @pytest.mark.parametrize(

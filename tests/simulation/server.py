@@ -133,7 +133,7 @@ class Server:
 
     async def wait(self, session_id: str, until_us: int) -> SessionState | None:
         """How it ended, or None if it has not by then."""
-        live = self.engine.live(session_id, "")
+        live = self.engine.roster.live(session_id, "")
         if live is not None:
             self.lives[session_id] = live
             final = await live.wait(until_us)
@@ -172,14 +172,14 @@ class Server:
 
     async def child(self, call: StepCall, start: SessionStart, plan: Plan) -> bytes:
         """Runs a session as a step of another, to its end, and cancels it when its step is cancelled."""
-        above = self.engine.live(call.session.session_id, "")
+        above = self.engine.roster.live(call.session.session_id, "")
         assert above is not None
         request_id = f"{call.key}@{above.state.created_us}"
         start = start._replace(request_id=request_id, request_digest=b"c" * 32)
         try:
             return await self._child(start, plan)
         except asyncio.CancelledError:
-            child = self.engine.begun_by(request_id, "")
+            child = self.engine.roster.begun_by(request_id, "")
             if child is not None and child.state.state < SessionState.CANCELLING:
                 self._leave(child)
             raise
@@ -187,7 +187,7 @@ class Server:
     async def _child(self, start: SessionStart, plan: Plan) -> bytes:
         made, _ = self._revive(SessionRow(0, start, SessionState.PENDING, 1, 0, 0, 0, 0, 0, 0, 0, b""))
         opened, live = await self.engine.submit(start, made, plan, (), self._leave)
-        live = live or self.engine.live(opened.session_id, "")
+        live = live or self.engine.roster.live(opened.session_id, "")
         if live is not None:
             self.lives[opened.session_id] = live
             try:

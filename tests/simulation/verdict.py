@@ -137,6 +137,6 @@ def _check_watches(world: World, stored: dict[str, Session]) -> None:
 
 def _check_leftovers(world: World, stored: dict[str, Session]) -> None:
     server = world.last
-    require(len(server.engine) == 0, "sessions run on:", server.engine._lives)
+    require(len(server.engine.roster) == 0, "sessions run on:", list(server.engine.roster))
     for session_id, live in server.lives.items():
         require(not live.tasks and not live.waiters, session_id, "has left", live.tasks, live.waiters)

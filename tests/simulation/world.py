@@ -419,13 +419,13 @@ class World:
     def _open_ids(self) -> list[str]:
         assert self.server is not None
         stored = [s.start.session_id for n, s in self.disk.sessions.items() if not s.row(n).state.terminal]
-        stored += [session_id for _, session_id in self.server.engine._opening]
-        return stored or [live.state.session_id for live in self.server.engine._lives.values()]
+        stored += [session_id for _, session_id in self.server.engine._openings._durable]
+        return stored or [live.state.session_id for live in self.server.engine.roster]
 
     async def _nudge(self, session_id: str) -> None:
         """Who paused a session resumes it, and in the end loses patience."""
         assert self.server is not None
-        live = self.server.engine.live(session_id, "")
+        live = self.server.engine.roster.live(session_id, "")
         if live is not None and live.state.state is SessionState.PAUSED:
             action = self._chance.choice((Action.RESUME, Action.RESUME, Action.TERMINATE))
             await self._control(self.asked[session_id], action)

@@ -95,7 +95,7 @@ class CellsOut:
 
     async def tell_all(self) -> None:
         """Has all sessions that run follow the standing of the batch."""
-        for live in self._engine.cells(self._ledger.row.number):
+        for live in self._engine.roster.cells(self._ledger.row.number):
             live.settle()  # one of which nothing was told is not among ours yet
         await self._tell(list(self._lives.values()))
 

@@ -84,7 +84,7 @@ class BatchRunner:
 
     def adopt(self) -> None:
         """Follows the cells that the engine has taken up; to be called in the turn of the loop in which it did."""
-        for live in self._engine.cells(self.row.number):
+        for live in self._engine.roster.cells(self.row.number):
             self.out.add(number_of(live))
             live.follower = self
             self._adopted.add(number_of(live))

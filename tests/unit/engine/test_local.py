@@ -25,7 +25,7 @@ async def test_a_chain_runs_and_is_durable_before_anybody_is_told(tmp_path: Path
         row = await bench.store.sessions.read("s", "")
         assert Session.FromString(row.result).trace_id == "done"
         assert await bench.history() == ["SESSION_STARTED", *["STEP_STARTED", "STEP_SUCCEEDED"] * 3, "SESSION_ENDED"]
-        assert (bench.heard.sessions, len(bench.engine)) == (["s SUCCEEDED"], 0)
+        assert (bench.heard.sessions, len(bench.engine.roster)) == (["s SUCCEEDED"], 0)
 
 
 async def test_branches_run_at_the_same_time(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_an_ended_session_is_retried_from_what_failed(tmp_path: Path) -> N
         bench.runner.failures["b"] = [CoordinatorError(Code.INTERNAL, ErrorReason.ERROR_REASON_INTERNAL, "no")]
         await bench.end(await bench.submit())
         await bench.engine.deliver("s", "", bench.command(Action.RETRY))
-        live = bench.engine.live("s", "")
+        live = bench.engine.roster.live("s", "")
         assert live is not None
 
         assert await bench.end(live) is SessionState.SUCCEEDED
@@ -251,7 +251,7 @@ async def test_sessions_that_another_has_by_now_are_let_go_of(tmp_path: Path) ->
         with pytest.raises(Unavailable):
             await bench.submit("t")
 
-        assert (bench.runner.cancelled, len(bench.engine)) == (["a#1"], 0)
+        assert (bench.runner.cancelled, len(bench.engine.roster)) == (["a#1"], 0)
 
 
 async def test_an_end_that_a_retry_overtakes_is_not_told_as_the_next_one(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ async def test_an_end_that_a_retry_overtakes_is_not_told_as_the_next_one(tmp_pat
         await asyncio.gather(*told)
         assert (await bench.history()).count("SESSION_ENDED") == 2
         assert (await bench.store.sessions.read("s", "")).state is SessionState.SUCCEEDED
-        assert (bench.heard.sessions, len(bench.engine)) == (["s SUCCEEDED"], 0)
+        assert (bench.heard.sessions, len(bench.engine.roster)) == (["s SUCCEEDED"], 0)
 
 
 async def test_a_retry_of_a_session_that_is_removed_meanwhile_leaves_nothing(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ async def test_a_retry_of_a_session_that_is_removed_meanwhile_leaves_nothing(tmp
         results = await asyncio.gather(removed, retried, return_exceptions=True)
         assert isinstance(results[1], CoordinatorError)
         assert (results[0], results[1].reason_name) == (True, "SESSION_NOT_FOUND")
-        while bench.engine._tasks or len(bench.engine):  # noqa: ASYNC110  # they tell nobody
+        while bench.engine._tasks or len(bench.engine.roster):  # noqa: ASYNC110  # they tell nobody
             await asyncio.sleep(0)
 
         bench.runner.held = set()
@@ -302,7 +302,7 @@ async def test_a_command_that_comes_when_the_engine_has_let_go_is_refused(tmp_pa
             await bench.engine.deliver("s", "", bench.command(Action.RETRY))
 
         assert refused.value.reason_name == "SERVER_DRAINING"
-        assert (len(bench.engine), bench.engine._tasks) == (0, set())
+        assert (len(bench.engine.roster), bench.engine._tasks) == (0, set())
 
 
 @pytest.mark.parametrize("first", [Durability.FULL, Durability.NONE])
@@ -317,7 +317,7 @@ async def test_a_session_that_is_not_stored_takes_no_other_ones_place(tmp_path: 
             await bench.submit(durability=second)
 
         assert refused.value.reason_name == "SESSION_ALREADY_EXISTS"
-        assert bench.engine.live("s", "") is live
+        assert bench.engine.roster.live("s", "") is live
         if first is Durability.NONE:
             with pytest.raises(CoordinatorError, match="durability NONE"):
                 await bench.engine.deliver("s", "", bench.command(Action.PAUSE))

@@ -17,7 +17,7 @@ async def test_a_new_process_goes_on_where_the_old_one_was(tmp_path: Path) -> No
     async with running(tmp_path, *CHAIN) as new:
         await new.store.charge_recovery()
         assert await new.engine.recover() == 1
-        live = new.engine.live("s", "")
+        live = new.engine.roster.live("s", "")
         assert live is not None
         assert await new.end(live) is SessionState.SUCCEEDED
         assert new.runner.calls == ["b#1", "c#1"]
