@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from processing_service.engine.batches.records import BatchKind, BatchRecord, Standing
+from processing_service.engine.batches.records import BatchKind, BatchRecord, BatchState, Standing
 from processing_service.engine.batches.signal import Signal
 from processing_service.engine.store.base import RequestNote
 from processing_service.engine.store.batch import BatchRow, BatchStore
@@ -40,10 +40,14 @@ class BatchLedger:
     ) -> None:
         """Takes a new standing and records it; to be called with the turn.
 
+        What holds a batch up does so at once; it goes on when that is durable, so nothing begins in between.
+
         Raises:
             CoordinatorError: BATCH_NOT_FOUND, REQUEST_ID_REUSED, STORE_*; it stands as before then.
         """
-        before, self.standing = self.standing, standing
+        before = self.standing
+        if standing.state is not BatchState.RUNNING:
+            self.standing = standing
         now_us = self._now_us()
         records = [BatchRecord(now_us, kind, standing.state, **facts) for kind in kinds]  # type: ignore[arg-type]
         try:
@@ -51,5 +55,7 @@ class BatchLedger:
         except BaseException:
             self.standing = before
             raise
+        else:
+            self.standing = standing
         finally:
             self._signal.wake()

@@ -73,7 +73,8 @@ class BatchRunner:
         on_trial = plan.canary is not None and not row.standing.canary.decided
         self._trial: Trial | None = self._new_trial() if on_trial else None
         self._adopted: set[int] = set()
-        self._failed = self._in_a_row = 0
+        self.failed = self._in_a_row = 0
+        """Cells that have failed, since they were last run again."""
         self._opened = False
         """All cells may begin."""
 
@@ -112,7 +113,7 @@ class BatchRunner:
                 await self.begin_trial()
             elif not self._opened and self.standing.paused_reason is not PausedReason.CANARY:
                 self._add_rest(())  # else RESUME or RETRY_FAILED says, or has said, how it goes on
-            self._failed += failed
+            self.failed += failed
             self._check_limit()
 
     @property
@@ -142,13 +143,19 @@ class BatchRunner:
                 self._trial.note(cell, row.state, row.started_us, row.ended_us)
         self.judge()
 
-    async def try_again(self) -> None:
-        """Runs the cells again that have failed so far; a canary that is not over, or did not pass, is judged anew."""
+    async def try_again(self, failed: int) -> None:
+        """Runs the cells again that have failed so far; a canary that is not over, or did not pass, is judged anew.
+
+        Args:
+            failed: how many had when that was asked for.
+        """
         on_trial = self._plan.canary is not None and not self.standing.canary.decided
-        self._failed = self._in_a_row = 0
-        self._workers.fault = None
+        self.failed, self._in_a_row, self._workers.fault = self.failed - failed, 0, None
+        self._check_limit()
         if on_trial:
             self._cursor.clear()
+        else:
+            self._cursor.drop_retries()
         await self._signal.until(lambda: not self.out.behind)  # what has ended can be read in the store
         if on_trial:
             self._trial = self._new_trial()
@@ -200,7 +207,7 @@ class BatchRunner:
 
     def _begin_again(self, live: Live, error: BaseException) -> None:
         """The start of a cell was not stored: nothing of it counts."""
-        self._failed -= live.state.state is not SessionState.SUCCEEDED
+        self.failed -= live.state.state is not SessionState.SUCCEEDED
         if self._trial is not None:
             self._trial.forget(number_of(live))
         if isinstance(error, CoordinatorError) and error.code is Code.ALREADY_EXISTS:
@@ -213,7 +220,7 @@ class BatchRunner:
         state = live.state
         succeeded = state.state is SessionState.SUCCEEDED
         unreached = not succeeded and state.fault is not None and _root(state.fault).code == Code.UNAVAILABLE
-        self._failed += not succeeded
+        self.failed += not succeeded
         self._in_a_row = self._in_a_row + 1 if unreached else 0
         self._check_limit()
         if self._trial is not None:
@@ -226,9 +233,9 @@ class BatchRunner:
         self._signal.wake()
 
     def _check_limit(self) -> None:
-        if self._workers.closed or not self._plan.limit.exceeded(self._failed, self._total):
+        if self._workers.closed or not self._plan.limit.exceeded(self.failed, self._total):
             return
-        self._workers.fault = too_many_failed(self._failed, self._total, self._plan.limit)
+        self._workers.fault = too_many_failed(self.failed, self._total, self._plan.limit)
 
     def judge(self) -> None:
         """Has the canary judged, once all its cells have ended."""

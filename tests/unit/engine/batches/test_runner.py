@@ -490,6 +490,39 @@ async def test_retry_failed_twice_in_a_pause_runs_each_cell_once(tmp_path: Path)
         assert dict(row.begun) == {SessionState.SUCCEEDED: 50}
 
 
+async def test_nothing_begins_before_retry_failed_is_recorded(tmp_path: Path) -> None:
+    """Although a cell is at hand by then: what fails behind it counts, and the third of at most two is the last."""
+    async with batches(tmp_path) as bench:
+        bench.runner.fail(EVERY)
+        await bench.execute(6, max_parallel=1, max_failures=2)
+        await bench.ended()
+        bench.runner.calls.clear()
+        store, asked_for, at_hand = bench.store.batches, asyncio.Event(), asyncio.Event()
+        to_retry, record = store.to_retry, store.record
+
+        async def read_late(*asked: Any) -> Any:
+            found = await to_retry(*asked)
+            asked_for.set()
+            await at_hand.wait()
+            return found
+
+        async def record_late(*asked: Any) -> None:
+            at_hand.set()
+            await asyncio.sleep(0.1)
+            await record(*asked)
+
+        store.to_retry = read_late  # type: ignore[method-assign]
+        await bench.control(BatchAction.RETRY_FAILED)
+        await asked_for.wait()
+        await bench.control(BatchAction.PAUSE)
+        await bench.until(BatchState.PAUSED)
+        store.record = record_late  # type: ignore[method-assign]
+        await bench.control(BatchAction.RETRY_FAILED)
+        row = await bench.ended()
+
+        assert (row.standing.state, len(bench.runner.calls)) == (BatchState.FAILED, 3)
+
+
 async def test_a_new_priority_is_that_of_what_begins(tmp_path: Path) -> None:
     """While it waits for its start, and while it runs."""
     async with batches(tmp_path) as bench:
