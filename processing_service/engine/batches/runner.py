@@ -228,7 +228,7 @@ class BatchRunner:
             self.judge()
         elif self._in_a_row >= _BREAKER and state.fault is not None and self.standing.state is BatchState.RUNNING:
             fault = breaker_open(self._in_a_row, state.fault)
-            self._chores.spawn(self._chores.insist(partial(self._pause, PausedReason.BREAKER, fault)))
+            self._chores.spawn(self._chores.insist(partial(self._break, fault)))
         self.out.settle_pause()
         self._signal.wake()
 
@@ -248,25 +248,28 @@ class BatchRunner:
             if self._trial is not trial or not trial.over or self.standing.canary.decided:
                 return
             verdict = trial.verdict()
+            standing = self.standing.moved(self.standing.state, canary=verdict)
             if verdict.passed:
-                standing = self.standing.moved(self.standing.state, canary=verdict)
                 await self.ledger.move(standing, [BatchKind.CANARY_PASSED])
                 self.open()
-        if not verdict.passed:
-            standing = self.standing.moved(self.standing.state, canary=verdict)
-            await self._pause(PausedReason.CANARY, canary_failed(trial.canary, verdict), standing)
+            elif standing.state is BatchState.RUNNING:
+                await self._pause(standing, PausedReason.CANARY, canary_failed(trial.canary, verdict))
 
-    async def _pause(self, reason: PausedReason, fault: Fault, standing: Standing | None = None) -> None:
+    async def _break(self, fault: Fault) -> None:
+        """Pauses it, unless it stands still by now."""
         async with self.ledger.turn:
-            if self.standing.state is not BatchState.RUNNING:
-                return
-            kinds = [BatchKind.BATCH_STATE_CHANGED]
-            if reason is PausedReason.CANARY:
-                kinds.insert(0, BatchKind.CANARY_FAILED)
-            standing = (standing or self.standing).moved(BatchState.PAUSING, paused_reason=reason, fault=fault)
-            await self.ledger.move(standing, kinds, message=fault.message)
-            self._in_a_row = 0
-            await self.out.tell_all()
+            if self.standing.state is BatchState.RUNNING:
+                await self._pause(self.standing, PausedReason.BREAKER, fault)
+
+    async def _pause(self, standing: Standing, reason: PausedReason, fault: Fault) -> None:
+        """Pauses it; to be called with the turn."""
+        kinds = [BatchKind.BATCH_STATE_CHANGED]
+        if reason is PausedReason.CANARY:
+            kinds.insert(0, BatchKind.CANARY_FAILED)
+        standing = standing.moved(BatchState.PAUSING, paused_reason=reason, fault=fault)
+        await self.ledger.move(standing, kinds, message=fault.message)
+        self._in_a_row = 0
+        await self.out.tell_all()
         self.out.settle_pause()
 
     async def _finish(self) -> bool:
