@@ -62,9 +62,7 @@ async def _resume(runner: BatchRunner, order: Order, note: RequestNote | None) -
     """Goes on; behind a canary that did not pass with the rest all the same."""
     failed = runner.standing.paused_reason is PausedReason.CANARY
     await runner.ledger.move(resumed(runner.standing), [BatchKind.BATCH_STATE_CHANGED], note, **order.facts)
-    if failed:
-        runner.open()
-    runner.judge()
+    runner.go_on(opens=failed)
     await runner.out.tell_all()
 
 

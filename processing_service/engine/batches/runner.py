@@ -75,6 +75,8 @@ class BatchRunner:
         self._adopted: set[int] = set()
         self.failed = self._in_a_row = 0
         """Cells that have failed, since they were last run again."""
+        self._broken: Fault | None = None
+        """Why the breaker opens, until the batch goes on."""
         self._opened = False
         """All cells may begin."""
 
@@ -150,7 +152,8 @@ class BatchRunner:
             failed: how many had when that was asked for.
         """
         on_trial = self._plan.canary is not None and not self.standing.canary.decided
-        self.failed, self._in_a_row, self._workers.fault = self.failed - failed, 0, None
+        self.failed, self._workers.fault = self.failed - failed, None
+        self._in_a_row, self._broken = 0, None
         self._check_limit()
         if on_trial:
             self._cursor.clear()
@@ -163,6 +166,17 @@ class BatchRunner:
         else:
             self._add_retries()
         self._signal.wake()
+
+    def go_on(self, *, opens: bool) -> None:
+        """It was resumed: what has failed in a row by now is seen to.
+
+        Args:
+            opens: it goes on behind a canary that did not pass.
+        """
+        self._in_a_row, self._broken = 0, None
+        if opens:
+            self.open()
+        self.judge()
 
     def open(self) -> None:
         """Adds all cells that are left: the canary is over."""
@@ -227,8 +241,7 @@ class BatchRunner:
             self._trial.note(cell, state.state, state.started_us, state.ended_us)
             self.judge()
         elif self._in_a_row >= _BREAKER and state.fault is not None and self.standing.state is BatchState.RUNNING:
-            fault = breaker_open(self._in_a_row, state.fault)
-            self._chores.spawn(self._chores.insist(partial(self._break, fault)))
+            self._break(state.fault)
         self.out.settle_pause()
         self._signal.wake()
 
@@ -255,11 +268,16 @@ class BatchRunner:
             elif standing.state is BatchState.RUNNING:
                 await self._pause(standing, PausedReason.CANARY, canary_failed(trial.canary, verdict))
 
-    async def _break(self, fault: Fault) -> None:
-        """Pauses it, unless it stands still by now."""
+    def _break(self, last: Fault) -> None:
+        if self._broken is None:
+            self._broken = breaker_open(self._in_a_row, last)
+            self._chores.spawn(self._chores.insist(self._open_breaker))
+
+    async def _open_breaker(self) -> None:
+        """Pauses it, unless it stands still by now, or was resumed since."""
         async with self.ledger.turn:
-            if self.standing.state is BatchState.RUNNING:
-                await self._pause(self.standing, PausedReason.BREAKER, fault)
+            if self._broken is not None and self.standing.state is BatchState.RUNNING:
+                await self._pause(self.standing, PausedReason.BREAKER, self._broken)
 
     async def _pause(self, standing: Standing, reason: PausedReason, fault: Fault) -> None:
         """Pauses it; to be called with the turn."""
@@ -268,7 +286,6 @@ class BatchRunner:
             kinds.insert(0, BatchKind.CANARY_FAILED)
         standing = standing.moved(BatchState.PAUSING, paused_reason=reason, fault=fault)
         await self.ledger.move(standing, kinds, message=fault.message)
-        self._in_a_row = 0
         await self.out.tell_all()
         self.out.settle_pause()
 

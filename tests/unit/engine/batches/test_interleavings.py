@@ -6,12 +6,16 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Canary
 
 from processing_service.engine.batches.control import Order
-from processing_service.engine.batches.records import BatchAction, BatchState
+from processing_service.engine.batches.records import BatchAction, BatchState, PausedReason, Standing
 from processing_service.engine.records import SessionState
-from tests.cells import EVERY, Bench, batches, now_us
+from processing_service.wire.errors import Code, CoordinatorError
+from tests.cells import AWAY, EVERY, Bench, batches, now_us
+
+FULL = CoordinatorError(Code.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_STORE_FULL, "as told")
 
 
 async def test_a_verdict_leaves_a_new_priority_as_it_is(tmp_path: Path) -> None:
@@ -39,6 +43,49 @@ async def test_a_verdict_leaves_a_new_priority_as_it_is(tmp_path: Path) -> None:
         row = await bench.until(BatchState.PAUSED)
 
         assert (row.standing.canary.decided, row.standing.priority) == (True, 9)
+
+
+async def test_the_breaker_counts_anew_behind_a_resume(tmp_path: Path) -> None:
+    """What was out when it opened fails while the batch is PAUSING; one more behind RESUME is none of ten in a row."""
+    async with batches(tmp_path) as bench:
+        bench.runner.fail(EVERY, AWAY)
+        await _held(bench, 11, 40)
+        bench.runner.release(but=range(10, 40))
+        await bench.until(BatchState.PAUSING)
+        bench.runner.release()
+        await bench.until(BatchState.PAUSED)
+        bench.runner.fail({len(bench.runner.calls)}, AWAY)
+        await bench.control(BatchAction.RESUME)
+        row = await bench.until(BatchState.PAUSED, BatchState.PARTIALLY_SUCCEEDED)
+
+        assert row.standing.state is BatchState.PARTIALLY_SUCCEEDED
+
+
+async def test_a_breaker_that_the_store_did_not_take_does_not_open_behind_a_resume(tmp_path: Path) -> None:
+    """It would be tried again a second later; a client has seen to the batch by then."""
+    async with batches(tmp_path) as bench:
+        bench.runner.fail(range(10), AWAY)
+        bench.runner.held = {20}
+        store, refused = bench.store.batches, asyncio.Event()
+        record = store.record
+
+        async def refuse_once(number: int, standing: Standing, *asked: Any) -> None:
+            if standing.paused_reason is PausedReason.BREAKER and not refused.is_set():
+                refused.set()
+                raise FULL
+            await record(number, standing, *asked)
+
+        store.record = refuse_once  # type: ignore[method-assign]
+        await bench.execute(30, max_parallel=1)
+        await refused.wait()
+        await bench.runner.until(lambda: bench.runner.out == {20})
+        await bench.control(BatchAction.PAUSE)
+        await bench.control(BatchAction.RESUME)
+        await asyncio.sleep(1.5)  # time in which nothing may happen
+        bench.runner.release()
+        await bench.until(BatchState.PAUSED, BatchState.PARTIALLY_SUCCEEDED)
+
+        assert await bench.kinds() == ["BATCH_CREATED", "RUNNING", "PAUSING", "RUNNING", "BATCH_ENDED"]
 
 
 async def _held(bench: Bench, out: int, items: int = 20, **fields: Any) -> None:
