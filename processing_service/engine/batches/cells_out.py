@@ -82,7 +82,7 @@ class CellsOut:
         cell = number_of(live)
         if cell not in self._lives:
             self._lives[cell] = live
-            if self._ledger.standing.state is not BatchState.RUNNING:
+            if self._ledger.stored.state is not BatchState.RUNNING:
                 self._chores.spawn(self._tell([live]))
         self.settle_pause()
 
@@ -100,7 +100,7 @@ class CellsOut:
         await self._tell(list(self._lives.values()))
 
     async def _tell(self, lives: Sequence[Live]) -> None:
-        action = _TOLD.get(self._ledger.standing.state)
+        action = _TOLD.get(self._ledger.stored.state)
         if action is None:
             return
         for first in range(0, len(lives), _AT_ONCE):
@@ -108,7 +108,7 @@ class CellsOut:
             await asyncio.gather(*(self._tell_one(live, action) for live in some))
 
     async def _tell_one(self, live: Live, action: Action) -> None:
-        command = command_of_batch(self._now_us(), action, f"{self._ledger.standing.state.name} of its batch")
+        command = command_of_batch(self._now_us(), action, f"{self._ledger.stored.state.name} of its batch")
         try:
             await self._engine.deliver(live.state.session_id, live.context.tenant, command)
         except CoordinatorError as error:  # else it has ended meanwhile, or somebody told it the same

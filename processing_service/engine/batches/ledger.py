@@ -21,7 +21,8 @@ class BatchLedger:
     """
 
     def __init__(self, row: BatchRow, store: BatchStore, now_us: Callable[[], int], signal: Signal) -> None:
-        self.standing = row.standing
+        self.standing = self.stored = row.standing
+        """Where it stands; and as the store knows it, which is what others go by: a change may yet be refused."""
         self.turn = asyncio.Lock()
         """Held by whoever changes the standing."""
         self._row, self._store, self._now_us, self._signal = row, store, now_us, signal
@@ -56,6 +57,6 @@ class BatchLedger:
             self.standing = before
             raise
         else:
-            self.standing = standing
+            self.standing = self.stored = standing
         finally:
             self._signal.wake()

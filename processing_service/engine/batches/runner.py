@@ -258,7 +258,7 @@ class BatchRunner:
     async def _decide(self, trial: Trial) -> None:
         """Goes on behind a canary that passed; else pauses with the evidence, if need be once it is resumed."""
         async with self.ledger.turn:
-            if self._trial is not trial or not trial.over or self.standing.canary.decided:
+            if self._workers.closed or self._trial is not trial or not trial.over or self.standing.canary.decided:
                 return
             verdict = trial.verdict()
             standing = self.standing.moved(self.standing.state, canary=verdict)

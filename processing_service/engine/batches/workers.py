@@ -83,7 +83,7 @@ class Workers:
     @property
     def closed(self) -> bool:
         """True if no further cell begins, whatever is left."""
-        return self._stopped or self.fault is not None or self._ledger.standing.state is BatchState.CANCELLING
+        return self._stopped or self.fault is not None or self._ledger.stored.state is BatchState.CANCELLING
 
     def rest(self) -> None:
         """Begins nothing for a pause: else calls would be made over and over while the store takes nothing."""

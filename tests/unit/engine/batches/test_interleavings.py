@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Canary
 
 from processing_service.engine.batches.control import Order
-from processing_service.engine.batches.records import BatchAction, BatchState, PausedReason, Standing
+from processing_service.engine.batches.records import BatchAction, BatchRecord, BatchState, PausedReason, Standing
 from processing_service.engine.records import SessionState
 from processing_service.wire.errors import Code, CoordinatorError
 from tests.cells import AWAY, EVERY, Bench, batches, now_us
@@ -86,6 +88,71 @@ async def test_a_breaker_that_the_store_did_not_take_does_not_open_behind_a_resu
         await bench.until(BatchState.PAUSED, BatchState.PARTIALLY_SUCCEEDED)
 
         assert await bench.kinds() == ["BATCH_CREATED", "RUNNING", "PAUSING", "RUNNING", "BATCH_ENDED"]
+
+
+@pytest.mark.parametrize("action", [BatchAction.PAUSE, BatchAction.CANCEL])
+async def test_no_cell_hears_of_a_wish_that_is_refused(tmp_path: Path, action: BatchAction) -> None:
+    """Also one of which the batch hears for the first time while the store is asked; else nobody would resume it."""
+    async with batches(tmp_path) as bench:
+        await _held(bench, 2, 4)
+        number = (await bench.row()).number
+
+        async def cells_are_heard_of() -> None:
+            for live in bench.engine.roster.cells(number):
+                live.settle()
+            await asyncio.sleep(0.05)  # time in which nothing may happen
+
+        await _refused(bench, action, cells_are_heard_of)
+        bench.runner.release()
+        row = await bench.until(BatchState.SUCCEEDED, BatchState.PARTIALLY_SUCCEEDED)
+
+        assert (row.standing.state, dict(row.begun)) == (BatchState.SUCCEEDED, {SessionState.SUCCEEDED: 4})
+
+
+async def test_a_canary_that_ends_while_a_cancel_is_refused_is_judged(tmp_path: Path) -> None:
+    """It goes on as if nothing had been asked."""
+    async with batches(tmp_path) as bench:
+        await _held(bench, 2, 4, canary=Canary(cell_count=2))
+
+        async def canary_ends() -> None:
+            bench.runner.release()
+            await _stored(bench, 2)
+
+        await _refused(bench, BatchAction.CANCEL, canary_ends)
+        row = await bench.ended()
+
+        assert (row.standing.state, row.standing.canary.passed) == (BatchState.SUCCEEDED, True)
+
+
+async def test_as_many_run_behind_a_refused_cancel_as_before(tmp_path: Path) -> None:
+    """Although a cell ends while the store is asked, and the next may not begin."""
+    async with batches(tmp_path) as bench:
+        await _held(bench, 2)
+
+        async def one_ends() -> None:
+            bench.runner.release(but=range(1, 20))
+            await _stored(bench, 1)
+
+        await _refused(bench, BatchAction.CANCEL, one_ends)
+        await bench.runner.until(lambda: len(bench.runner.out) == 2)
+
+
+async def _refused(bench: Bench, action: BatchAction, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    """A wish that the store does not take, and what happens while it is asked."""
+    store = bench.store.batches
+    record = store.record
+
+    async def refuse(number: int, standing: Standing, records: Sequence[BatchRecord], note: Any = None) -> None:
+        if standing.state not in (BatchState.PAUSING, BatchState.CANCELLING):
+            await record(number, standing, records, note)
+            return
+        await meanwhile()
+        raise FULL
+
+    store.record = refuse  # type: ignore[method-assign]
+    with pytest.raises(CoordinatorError, match="as told"):
+        await bench.control(action)
+    store.record = record  # type: ignore[method-assign]
 
 
 async def _held(bench: Bench, out: int, items: int = 20, **fields: Any) -> None:
