@@ -165,7 +165,7 @@ class BatchRunner:
             await self._chores.insist(self.begin_trial)
         else:
             self._add_retries()
-        self._signal.wake()
+        self._workers.hire()
 
     def go_on(self, *, opens: bool) -> None:
         """It was resumed: what has failed in a row by now is seen to.
@@ -182,7 +182,7 @@ class BatchRunner:
         """Adds all cells that are left: the canary is over."""
         self._trial = None
         self._add_rest(self._early)
-        self._signal.wake()
+        self._workers.hire()
 
     def _add_rest(self, without: Sequence[int]) -> None:
         self._opened = True
@@ -229,6 +229,7 @@ class BatchRunner:
             return
         self._cursor.add_some([number_of(live)])
         self._workers.rest()
+        self._workers.hire()
 
     def _note_end(self, cell: int, live: Live) -> None:
         state = live.state

@@ -7,7 +7,7 @@ than 256 wait for that. So a batch of short cells costs two rows a cell and no w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from coordinator.error.v1.error_pb2 import ErrorReason
@@ -52,7 +52,8 @@ class Workers:
         self._chores, self._signal, self._begin, self._on_trial = chores, signal, begin, on_trial
         self._loop = asyncio.get_running_loop()
         self._turn_started = 0.0
-        self._tasks: Sequence[asyncio.Task[None]] = ()
+        self._count = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._resting = self._stopped = False
         """The store has just refused a cell; the batch does not run here any more."""
         self.fault: Fault | None = None
@@ -63,11 +64,21 @@ class Workers:
 
         Cancelled, it leaves them alone, in whose tasks the calls of cells are made.
         """
-        self._tasks = [self._loop.create_task(self._work()) for _ in range(count)]
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for worker in done:
-            worker.result()
+        self._count = count
+        self.hire()
+        while self._tasks:
+            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+            self._tasks -= done
+            for worker in done:
+                worker.result()
         await self._signal.until(lambda: self.idle)
+
+    def hire(self) -> None:
+        """Makes up for those that have left because there was nothing more, now that there is."""
+        if not self._stopped:
+            missing = self._count - sum(not worker.done() for worker in self._tasks)
+            self._tasks.update(self._loop.create_task(self._work()) for _ in range(missing))
+        self._signal.wake()
 
     def stop(self) -> None:
         """Begins nothing more. Calls that are out stay so: they are the engine's to end."""

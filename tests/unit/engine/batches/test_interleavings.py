@@ -16,6 +16,7 @@ from processing_service.engine.batches.records import BatchAction, BatchRecord, 
 from processing_service.engine.records import SessionState
 from processing_service.wire.errors import Code, CoordinatorError
 from tests.cells import AWAY, EVERY, Bench, batches, now_us
+from tests.contract.test_store import files_of_at_most
 
 FULL = CoordinatorError(Code.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_STORE_FULL, "as told")
 
@@ -137,6 +138,35 @@ async def test_as_many_run_behind_a_refused_cancel_as_before(tmp_path: Path) -> 
         await bench.runner.until(lambda: len(bench.runner.out) == 2)
 
 
+async def test_as_many_run_again_as_may_where_one_is_left(tmp_path: Path) -> None:
+    """RETRY_FAILED comes when all but one have ended, and nobody was left to begin others."""
+    async with batches(tmp_path) as bench:
+        bench.runner.fail(range(4))
+        await _held(bench, 5, 5)
+        bench.runner.release(but={4})
+        await _stored(bench, 4)
+        await bench.control(BatchAction.PAUSE)
+        bench.runner.release()
+        await bench.until(BatchState.PAUSED)
+        bench.runner.held = EVERY
+        await bench.control(BatchAction.RETRY_FAILED)
+        await bench.runner.until(lambda: len(bench.runner.out) == 4)
+
+
+async def test_what_the_store_refused_does_not_wait_for_a_long_cell(tmp_path: Path) -> None:
+    """All others have ended by then, and nobody was left to begin it again."""
+    async with batches(tmp_path) as bench:
+        await _held(bench, 2, 3)
+        await _begun(bench, 2)
+        bench.store.sessions.held_s = 3600  # the start of the last is written with its end
+        bench.runner.release(but={0, 2})
+        await _stored(bench, 1)
+        await _full_while(bench, lambda: bench.runner.release(but={0}))
+        await bench.runner.until(lambda: bench.runner.calls == [0, 1, 2, 2])
+
+        assert 0 in bench.runner.out
+
+
 async def _refused(bench: Bench, action: BatchAction, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """A wish that the store does not take, and what happens while it is asked."""
     store = bench.store.batches
@@ -155,6 +185,20 @@ async def _refused(bench: Bench, action: BatchAction, meanwhile: Callable[[], Aw
     store.record = record  # type: ignore[method-assign]
 
 
+async def _full_while(bench: Bench, happens: Callable[[], None]) -> None:
+    """The store has no room for what happens."""
+    with files_of_at_most(1):
+        happens()
+        while bench.store.error is None:  # noqa: ASYNC110  # nobody is told
+            await asyncio.sleep(0.01)
+
+
+async def _begun(bench: Bench, cells: int) -> None:
+    """Returns once so many cells have begun for the store."""
+    while sum((await bench.row()).begun.values()) < cells:  # noqa: ASYNC110  # nobody is told
+        await asyncio.sleep(0.01)
+
+
 async def _held(bench: Bench, out: int, items: int = 20, **fields: Any) -> None:
     """A batch of which as many cells are out as may be, and held."""
     bench.runner.held = EVERY
@@ -165,5 +209,5 @@ async def _held(bench: Bench, out: int, items: int = 20, **fields: Any) -> None:
 
 async def _stored(bench: Bench, ends: int) -> None:
     """Returns once so many cells have ended for the store."""
-    while sum(count for state, count in (await bench.row()).begun.items() if state >= SessionState.SUCCEEDED) < ends:  # noqa: ASYNC110
+    while sum(count for state, count in (await bench.row()).begun.items() if state >= SessionState.SUCCEEDED) < ends:  # noqa: ASYNC110  # nobody is told
         await asyncio.sleep(0.01)
