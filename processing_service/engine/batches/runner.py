@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
+from coordinator.error.v1.error_pb2 import ErrorReason
+
 from processing_service.engine.base import Engine
 from processing_service.engine.batches.cells_out import CellsOut, command_of_batch, number_of
 from processing_service.engine.batches.chores import Chores
@@ -222,6 +224,7 @@ class BatchRunner:
     def _begin_again(self, live: Live, error: BaseException) -> None:
         """The start of a cell was not stored: nothing of it counts."""
         self.failed -= live.state.state is not SessionState.SUCCEEDED
+        self._check_limit()
         if self._trial is not None:
             self._trial.forget(number_of(live))
         if isinstance(error, CoordinatorError) and error.code is Code.ALREADY_EXISTS:
@@ -247,9 +250,13 @@ class BatchRunner:
         self._signal.wake()
 
     def _check_limit(self) -> None:
-        if self._workers.closed or not self._plan.limit.exceeded(self.failed, self._total):
-            return
-        self._workers.fault = too_many_failed(self.failed, self._total, self._plan.limit)
+        """No further cell begins once more have failed than may; others do again if the store refused one of these."""
+        fault = self._workers.fault
+        if not self._plan.limit.exceeded(self.failed, self._total):
+            if fault is not None and fault.reason == ErrorReason.ERROR_REASON_BATCH_FAILURES_EXCEEDED:
+                self._workers.fault = None
+        elif not self._workers.closed:
+            self._workers.fault = too_many_failed(self.failed, self._total, self._plan.limit)
 
     def judge(self) -> None:
         """Has the canary judged, once all its cells have ended."""

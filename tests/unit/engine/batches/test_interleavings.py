@@ -167,6 +167,19 @@ async def test_what_the_store_refused_does_not_wait_for_a_long_cell(tmp_path: Pa
         assert 0 in bench.runner.out
 
 
+async def test_a_failure_that_the_store_refused_is_none_of_those_that_may_be(tmp_path: Path) -> None:
+    """Nothing of it is stored; the cell runs again, and that counts."""
+    async with batches(tmp_path) as bench:
+        bench.runner.fail(EVERY)
+        bench.store.sessions.held_s = 3600  # a start is written with its end
+        await _held(bench, 2, 4, max_failures=0)
+        await _full_while(bench, bench.runner.release)
+        bench.runner.fail(())
+        row = await bench.ended()
+
+        assert (row.standing.state, dict(row.begun)) == (BatchState.SUCCEEDED, {SessionState.SUCCEEDED: 4})
+
+
 async def _refused(bench: Bench, action: BatchAction, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """A wish that the store does not take, and what happens while it is asked."""
     store = bench.store.batches
