@@ -218,6 +218,7 @@ class BatchRunner:
         self.out.behind -= 1
         if live.refused is not None:
             self._begin_again(live, live.refused)
+        self.judge()
         self.out.settle_pause()
         self._signal.wake()
 
@@ -243,7 +244,6 @@ class BatchRunner:
         self._check_limit()
         if self._trial is not None:
             self._trial.note(cell, state.state, state.started_us, state.ended_us)
-            self.judge()
         elif self._in_a_row >= _BREAKER and state.fault is not None and self.standing.state is BatchState.RUNNING:
             self._break(state.fault)
         self.out.settle_pause()
@@ -259,8 +259,8 @@ class BatchRunner:
             self._workers.fault = too_many_failed(self.failed, self._total, self._plan.limit)
 
     def judge(self) -> None:
-        """Has the canary judged, once all its cells have ended."""
-        if self._trial is not None and self._trial.over and not self._workers.closed:
+        """Has the canary judged, once the ends of all its cells are durable: what the store refuses does not count."""
+        if self._trial is not None and self._trial.over and not self.out.behind and not self._workers.closed:
             self._chores.spawn(self._chores.insist(partial(self._decide, self._trial)))
 
     async def _decide(self, trial: Trial) -> None:

@@ -180,6 +180,22 @@ async def test_a_failure_that_the_store_refused_is_none_of_those_that_may_be(tmp
         assert (row.standing.state, dict(row.begun)) == (BatchState.SUCCEEDED, {SessionState.SUCCEEDED: 4})
 
 
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_canary_is_not_judged_by_what_the_store_refused(tmp_path: Path, fails: bool) -> None:
+    """Its cells run again before it is, and nothing else begins meanwhile."""
+    async with batches(tmp_path) as bench:
+        bench.runner.fail(EVERY if fails else ())
+        bench.store.sessions.held_s = 3600  # a start is written with its end
+        await _held(bench, 2, canary=Canary(cell_count=2))
+        early = bench.runner.calls.copy()
+        await _full_while(bench, bench.runner.release)
+        bench.runner.fail(())
+        row = await bench.until(BatchState.SUCCEEDED, BatchState.PAUSED)
+
+        assert (row.standing.state, row.standing.canary.failed_count) == (BatchState.SUCCEEDED, 0)
+        assert sorted(bench.runner.calls[:4]) == sorted(2 * early)
+
+
 async def _refused(bench: Bench, action: BatchAction, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """A wish that the store does not take, and what happens while it is asked."""
     store = bench.store.batches
