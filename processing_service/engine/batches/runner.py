@@ -228,10 +228,10 @@ class BatchRunner:
         self._check_limit()
         if self._trial is not None:
             self._trial.forget(number_of(live))
+        self._cursor.add_some([number_of(live)])
         if isinstance(error, CoordinatorError) and error.code is Code.ALREADY_EXISTS:
             self._workers.fault = fault_of(error)  # somebody else's session has the name of this cell's
             return
-        self._cursor.add_some([number_of(live)])
         self._workers.rest()
         self._workers.hire()
 

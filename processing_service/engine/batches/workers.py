@@ -154,9 +154,11 @@ class Workers:
 
     async def _refused(self, task: Task, error: CoordinatorError) -> None:
         """A cell could not begin: the store takes nothing, the server shuts down, or it cannot be at all."""
+        if task.item is None and error.reason == ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL:
+            return  # somebody has run it again
+        self._cursor.give_back(task)
         if may_pass(error):
-            self._cursor.give_back(task)
             await asyncio.sleep(PAUSE_S)
-        elif task.item is not None or error.reason != ErrorReason.ERROR_REASON_SESSION_STATE_ILLEGAL:
+        else:
             self.fault = self.fault or fault_of(error)
             self._signal.wake()

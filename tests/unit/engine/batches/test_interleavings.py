@@ -14,6 +14,7 @@ from coordinator.processing.v1.processing_pb2 import Canary
 from processing_service.engine.batches.control import Order
 from processing_service.engine.batches.records import BatchAction, BatchRecord, BatchState, PausedReason, Standing
 from processing_service.engine.records import SessionState
+from processing_service.engine.store.base import SessionStart
 from processing_service.wire.errors import Code, CoordinatorError
 from tests.cells import AWAY, EVERY, Bench, batches, now_us
 from tests.contract.test_store import files_of_at_most
@@ -194,6 +195,28 @@ async def test_a_canary_is_not_judged_by_what_the_store_refused(tmp_path: Path, 
 
         assert (row.standing.state, row.standing.canary.failed_count) == (BatchState.SUCCEEDED, 0)
         assert sorted(bench.runner.calls[:4]) == sorted(2 * early)
+
+
+@pytest.mark.parametrize("workflow_id", ["may-repeat", "may-not"])
+async def test_retry_failed_comes_back_to_a_cell_whose_name_is_taken(tmp_path: Path, workflow_id: str) -> None:
+    """The batch fails for that once more, and does not succeed without it."""
+    async with batches(tmp_path) as bench:
+        bench.runner.held = {1}
+        await bench.create(5, workflow_id, max_parallel=2)
+        start = SessionStart("b.3", "", "wf", (await bench.row()).start.definitions[0], b"", b"", 1, 1)
+        await bench.store.sessions.open(start).durable
+        await bench.manager.execute("b", "", Order(now_us()))
+        await _stored(bench, 2)
+        await bench.control(BatchAction.REPRIORITIZE, 7)  # durable behind the start of the next, which was refused
+        await bench.control(BatchAction.PAUSE)
+        bench.runner.release()
+        await bench.until(BatchState.PAUSED)
+        await bench.control(BatchAction.RETRY_FAILED)
+        row = await bench.until(BatchState.FAILED, BatchState.SUCCEEDED)
+
+        assert row.standing.state is BatchState.FAILED
+        assert row.standing.fault is not None
+        assert row.standing.fault.reason == ErrorReason.ERROR_REASON_SESSION_ALREADY_EXISTS
 
 
 async def _refused(bench: Bench, action: BatchAction, meanwhile: Callable[[], Awaitable[None]]) -> None:
