@@ -211,10 +211,10 @@ class BatchProcessingManager:
 
     async def _go_on(self, row: BatchRow, standing: Standing, order: Order, note: RequestNote | None) -> None:
         """Records that a batch runs, and runs it."""
-        if self._draining:
-            raise draining()
         sources = await self._store.definitions(row)
         definitions = self._compiled(sources, row)
+        if self._draining:
+            raise draining()
         kind = BatchKind.BATCH_STATE_CHANGED
         record = BatchRecord(order.at_us, kind, standing.state, **order.facts)  # type: ignore[arg-type]
         await self._record(row, standing, record, note)
@@ -239,6 +239,9 @@ class BatchProcessingManager:
         return compiled
 
     def _launch(self, row: BatchRow, definitions: Sequence[Definition]) -> None:
+        """Runs a batch, unless it is too late: then it goes on at the next start."""
+        if self._draining:
+            return
         creation = PostBatchCreateRequest.FromString(row.start.request)
         starter = CellStarter(row, creation, definitions, self._sessions, self._engine)
         runner = BatchRunner(row, plan_of(creation), starter, self._store, self._engine, self._now_us)

@@ -219,6 +219,40 @@ async def test_retry_failed_comes_back_to_a_cell_whose_name_is_taken(tmp_path: P
         assert row.standing.fault.reason == ErrorReason.ERROR_REASON_SESSION_ALREADY_EXISTS
 
 
+@pytest.mark.parametrize("step", ["definitions", "record"])
+async def test_nothing_is_run_again_behind_a_drain(tmp_path: Path, step: str) -> None:
+    """It came while the store was asked; what is durable by then goes on at the next start."""
+    async with batches(tmp_path) as bench:
+        bench.runner.fail(EVERY)
+        await bench.execute(6)
+        await bench.ended()
+        bench.runner.fail(())
+        bench.runner.calls.clear()
+        asked_for, go_on = asyncio.Event(), asyncio.Event()
+        ask = getattr(bench.store.batches, step)
+
+        async def answer_late(*asked: Any) -> Any:
+            answer = await ask(*asked)
+            asked_for.set()
+            await go_on.wait()
+            return answer
+
+        setattr(bench.store.batches, step, answer_late)
+        wish = asyncio.ensure_future(bench.control(BatchAction.RETRY_FAILED))
+        await asked_for.wait()
+        await bench.manager.drain()
+        go_on.set()
+        (refused,) = await asyncio.gather(wish, return_exceptions=True)
+        await asyncio.sleep(0.1)  # time in which nothing may happen
+        assert bench.runner.calls == []
+        again = await bench.restarted()
+        if refused is None:
+            await again.until(BatchState.SUCCEEDED)
+
+        assert (refused is None, len(again.runner.calls)) == ((True, 6) if step == "record" else (False, 0))
+        await again.crash()
+
+
 async def _refused(bench: Bench, action: BatchAction, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """A wish that the store does not take, and what happens while it is asked."""
     store = bench.store.batches
