@@ -91,17 +91,13 @@ class Cursor:
         if cells:
             self._sources.append(_Source(partial(self._some, cells)))
 
-    def drop_retries(self) -> None:
-        """Forgets the cells that are to be run again."""
-        self._queue = deque(task for task in self._queue if task.item is not None)
-        self._sources = deque(source for source in self._sources if not source.retries)
-
     def add_retries(self, row: BatchRow, only: frozenset[int] = frozenset()) -> None:
         """Adds the cells that ended without success before `retry_before_us`; `only` those, if it is not empty.
 
         They take the place of those that were added so before: the newer ones have all of them that are left.
         """
-        self.drop_retries()
+        self._queue = deque(task for task in self._queue if task.item is not None)
+        self._sources = deque(source for source in self._sources if not source.retries)
         self._sources.append(_Source(partial(self._retries, row, only), retries=True))
 
     def add_rest(self, without: Iterable[int] = ()) -> None:

@@ -147,6 +147,10 @@ class BatchRunner:
                 self._trial.note(cell, row.state, row.started_us, row.ended_us)
         self.judge()
 
+    async def settled(self) -> None:
+        """Returns once what has ended can be read in the store."""
+        await self._signal.until(lambda: not self.out.behind)
+
     async def try_again(self, failed: int) -> None:
         """Runs the cells again that have failed so far; a canary that is not over, or did not pass, is judged anew.
 
@@ -159,10 +163,7 @@ class BatchRunner:
         self._check_limit()
         if on_trial:
             self._cursor.clear()
-        else:
-            self._cursor.drop_retries()
-        await self._signal.until(lambda: not self.out.behind)  # what has ended can be read in the store
-        if on_trial:
+            await self.settled()
             self._trial = self._new_trial()
             await self._chores.insist(self.begin_trial)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from coordinator.error.v1.error_pb2 import ErrorReason
 from coordinator.processing.v1.processing_pb2 import Canary
 
+from processing_service.engine.base import Result
 from processing_service.engine.batches.control import Order
 from processing_service.engine.batches.records import BatchAction, BatchRecord, BatchState, PausedReason, Standing
-from processing_service.engine.records import SessionState
+from processing_service.engine.events import Command
+from processing_service.engine.records import Action, Output, SessionState
+from processing_service.engine.state import State
 from processing_service.engine.store.base import SessionStart
 from processing_service.wire.errors import Code, CoordinatorError
 from tests.cells import AWAY, EVERY, Bench, batches, now_us
@@ -251,6 +255,42 @@ async def test_nothing_is_run_again_behind_a_drain(tmp_path: Path, step: str) ->
 
         assert (refused is None, len(again.runner.calls)) == ((True, 6) if step == "record" else (False, 0))
         await again.crash()
+
+
+async def test_a_wish_gets_its_turn_behind_retry_failed(tmp_path: Path) -> None:
+    """Although a cell has ended since, and its large result is yet to be stored."""
+    async with batches(tmp_path) as bench:
+        run, put, room, cancels = bench.runner.run, bench.store.artifacts.put, asyncio.Event(), list[Future[State]]()
+
+        async def run_large(*asked: Any) -> Result:
+            return (await run(*asked))._replace(output=Output("test.Result", b"x" * 5000))
+
+        async def put_late(*asked: Any, **named: Any) -> Any:
+            await room.wait()
+            return await put(*asked, **named)
+
+        bench.runner.run = run_large  # type: ignore[method-assign]
+        bench.store.artifacts.put = put_late  # type: ignore[method-assign]
+        await _held(bench, 1, 3)
+        await bench.control(BatchAction.PAUSE)
+        bench.runner.release()
+        await bench.until(BatchState.PAUSED)
+        record = bench.store.batches.record
+
+        async def cancel_behind(*asked: Any) -> None:
+            await record(*asked)
+            cancel = Command(now_us(), Action.CANCEL, now_us())
+            cancels.append(asyncio.ensure_future(bench.engine.deliver("b.0", "", cancel)))
+            await asyncio.sleep(0)
+
+        bench.store.batches.record = cancel_behind  # type: ignore[method-assign]
+        await bench.control(BatchAction.RETRY_FAILED)
+        bench.store.batches.record = record  # type: ignore[method-assign]
+        await bench.control(BatchAction.PAUSE)
+        room.set()
+        await asyncio.gather(*cancels)
+
+        assert (await bench.until(BatchState.PAUSED)).begun[SessionState.CANCELLED] == 1
 
 
 async def _refused(bench: Bench, action: BatchAction, meanwhile: Callable[[], Awaitable[None]]) -> None:
