@@ -109,6 +109,8 @@ class Ledger:
                 durable.add_done_callback(partial(_pass_on, entry.durable))
             behind.popleft()
         live.behind = None
+        if live.follower is not None:
+            live.follower.moved(live)
 
     def _commit(self, live: Live, entry: Entry, wait: bool) -> asyncio.Future[None] | None:
         holds = [record.output.digest for record in entry.records if record.output is not None and record.output.digest]

@@ -42,7 +42,7 @@ class Follower(Protocol):
     """Somebody who goes on with what becomes of a session, in the very turn of the loop."""
 
     def moved(self, live: Live) -> None:
-        """Something was recorded of it; that may not be durable yet."""
+        """Something was recorded of it, or waits for a large result no more; that may not be durable yet."""
 
     def over(self, live: Live) -> None:
         """Its end is durable, or could not be made so."""

@@ -124,20 +124,27 @@ class CellsOut:
             await self._tell([live])
 
     def settle_pause(self) -> None:
-        """PAUSING becomes PAUSED once no call of a cell is out, and the ends of others can be read."""
+        """PAUSING becomes PAUSED once no call of a cell is out, their results are stored, and ends can be read.
+
+        Else a crash would have the call made again in a batch that is PAUSED.
+        """
         if self._ledger.standing.state is BatchState.PAUSING and self._is_still:
             self._chores.spawn(self._chores.insist(self._settle_pause))
 
     @property
     def _is_still(self) -> bool:
         still = not self.behind and len(self._ends) == len(self._lives)  # none is about to begin
-        return still and all(live.state.state is SessionState.PAUSED for live in self._lives.values())
+        return still and all(_is_paused(live) for live in self._lives.values())
 
     async def _settle_pause(self) -> None:
         ledger = self._ledger
         async with ledger.turn:
             if ledger.standing.state is BatchState.PAUSING and self._is_still:
                 await ledger.move(ledger.standing.moved(BatchState.PAUSED), [BatchKind.BATCH_STATE_CHANGED])
+
+
+def _is_paused(live: Live) -> bool:
+    return live.state.state is SessionState.PAUSED and live.behind is None
 
 
 def number_of(live: Live) -> int:

@@ -258,23 +258,15 @@ async def test_nothing_is_run_again_behind_a_drain(tmp_path: Path, step: str) ->
 
 
 async def test_a_wish_gets_its_turn_behind_retry_failed(tmp_path: Path) -> None:
-    """Although a cell has ended since, and its large result is yet to be stored."""
+    """Although a cell has ended since, and the next as well, whose large result is yet to be stored."""
     async with batches(tmp_path) as bench:
-        run, put, room, cancels = bench.runner.run, bench.store.artifacts.put, asyncio.Event(), list[Future[State]]()
-
-        async def run_large(*asked: Any) -> Result:
-            return (await run(*asked))._replace(output=Output("test.Result", b"x" * 5000))
-
-        async def put_late(*asked: Any, **named: Any) -> Any:
-            await room.wait()
-            return await put(*asked, **named)
-
-        bench.runner.run = run_large  # type: ignore[method-assign]
-        bench.store.artifacts.put = put_late  # type: ignore[method-assign]
+        room, cancels = _large(bench), list[Future[State]]()
+        room.set()
         await _held(bench, 1, 3)
         await bench.control(BatchAction.PAUSE)
         bench.runner.release()
         await bench.until(BatchState.PAUSED)
+        room.clear()
         record = bench.store.batches.record
 
         async def cancel_behind(*asked: Any) -> None:
@@ -291,6 +283,39 @@ async def test_a_wish_gets_its_turn_behind_retry_failed(tmp_path: Path) -> None:
         await asyncio.gather(*cancels)
 
         assert (await bench.until(BatchState.PAUSED)).begun[SessionState.CANCELLED] == 1
+
+
+async def test_a_batch_is_not_paused_before_its_large_results_are_stored(tmp_path: Path) -> None:
+    """Until then a crash would have the call made again."""
+    async with batches(tmp_path) as bench:
+        room = _large(bench)
+        await _held(bench, 1, 3)
+        await bench.control(BatchAction.PAUSE)
+        bench.runner.release()
+        await bench.runner.until(lambda: not bench.runner.out)
+        for priority in (7, 8):
+            await bench.control(BatchAction.REPRIORITIZE, priority)
+        assert (await bench.row()).standing.state is BatchState.PAUSING
+        room.set()
+        row = await bench.until(BatchState.PAUSED)
+
+        assert dict(row.begun) == {SessionState.PAUSED: 1}
+
+
+def _large(bench: Bench) -> asyncio.Event:
+    """Has results be large; there is room for them once that is set."""
+    run, put, room = bench.runner.run, bench.store.artifacts.put, asyncio.Event()
+
+    async def run_large(*asked: Any) -> Result:
+        return (await run(*asked))._replace(output=Output("test.Result", b"x" * 5000))
+
+    async def put_late(*asked: Any, **named: Any) -> Any:
+        await room.wait()
+        return await put(*asked, **named)
+
+    bench.runner.run = run_large  # type: ignore[method-assign]
+    bench.store.artifacts.put = put_late  # type: ignore[method-assign]
+    return room
 
 
 async def _refused(bench: Bench, action: BatchAction, meanwhile: Callable[[], Awaitable[None]]) -> None:
