@@ -126,12 +126,12 @@ POINTS: Final = {
     ),
     "start-durable": Point(
         "a start is durable, and its session does not run yet",
-        (Target(_LOCAL + "_start_stored", "before", _start_kept),),
+        (Target(".openings:Openings._stored", "before", _start_kept),),
         12,
     ),
     "start-begun": Point(
         "a session runs, and its caller was not answered",
-        (Target(_LOCAL + "_start_stored", "after", lambda _, *rest: _start_kept(*rest)),),
+        (Target(".openings:Openings._stored", "after", lambda _, *rest: _start_kept(*rest)),),
         12,
     ),
     "start-answered": Point("the client has the answer to a start; here the harness itself kills", (), 10),
