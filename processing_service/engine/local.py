@@ -202,9 +202,7 @@ class LocalEngine:
         if not isinstance(passed, list):
             await self._follow(live, self.feed(live, passed))
             return
-        self._write(live, passed)
-        if live.follower is not None:
-            live.follower.moved(live)
+        self._record(live, passed)
 
     async def _follow(self, live: Live, jobs: Sequence[Job]) -> None:
         """Carries out the first of these jobs here, and others in tasks of their own."""
@@ -301,11 +299,8 @@ class LocalEngine:
         """Gives an event to `decide`, writes its records, cancels what is to be cancelled; what is to be done next."""
         state, actions, records = decide(live.plan, live.state, event)
         if records:
-            live.state = state
-            self._write(live, records)
-            live.due_us = next_due(live.plan, state)
-            if live.follower is not None:
-                live.follower.moved(live)
+            live.state, live.due_us = state, next_due(live.plan, state)
+            self._record(live, records)
         jobs: list[Job] = []
         for action in actions:
             if type(action) is Cancel:
@@ -314,18 +309,22 @@ class LocalEngine:
                 jobs.append(action)  # type: ignore[arg-type]  # all others are jobs
         return jobs
 
+    def _record(self, live: Live, records: Sequence[Record]) -> None:
+        """Writes records and tells who follows the session; it is over only behind that, stored or not."""
+        self._write(live, records)
+        if live.follower is not None:
+            live.follower.moved(live)
+        if not live.number and records[-1].kind is Kind.SESSION_ENDED:
+            self._end(live, live.state.attempt, live.refused)
+
     def _write(self, live: Live, records: Sequence[Record]) -> None:
         state = live.state
         ended = records[-1].kind is Kind.SESSION_ENDED
         if ended and state.fault is not None:
             live.result = result_of(state.fault)
-        if not live.number:
-            if ended:
-                self._end(live, state.attempt, live.refused)
-            return
-        if ended:
+        if live.number and ended:
             self._ledger.write(live, records, result=live.result, told=partial(self._end, live, state.attempt))
-        else:
+        elif live.number:
             self._ledger.write(live, records)
 
     def _end(self, live: Live, attempt: int, error: BaseException | None) -> None:

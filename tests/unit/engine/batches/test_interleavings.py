@@ -201,6 +201,23 @@ async def test_a_canary_is_not_judged_by_what_the_store_refused(tmp_path: Path, 
         assert sorted(bench.runner.calls[:4]) == sorted(2 * early)
 
 
+async def test_a_canary_is_not_judged_by_a_cell_that_a_pause_ended(tmp_path: Path) -> None:
+    """The store had refused its start, so there was nothing to pause; it runs again behind RESUME."""
+    async with batches(tmp_path) as bench:
+        bench.store.sessions.held_s = 3600
+        await _held(bench, 2, canary=Canary(cell_count=2))
+        await _full_while(bench, bench.store.sessions.flush)
+        while bench.store.error is not None:  # noqa: ASYNC110  # nobody is told
+            await asyncio.sleep(0.01)
+        await bench.control(BatchAction.PAUSE)
+        await bench.until(BatchState.PAUSED)
+        bench.runner.release()
+        await bench.control(BatchAction.RESUME)
+        row = await bench.until(BatchState.SUCCEEDED, BatchState.PAUSED)
+
+        assert (row.standing.state, row.standing.canary.failed_count) == (BatchState.SUCCEEDED, 0)
+
+
 @pytest.mark.parametrize("workflow_id", ["may-repeat", "may-not"])
 async def test_retry_failed_comes_back_to_a_cell_whose_name_is_taken(tmp_path: Path, workflow_id: str) -> None:
     """The batch fails for that once more, and does not succeed without it."""
