@@ -207,6 +207,8 @@ class BatchRunner:
         """See Follower.moved."""
         cell = number_of(live)
         if not live.state.state.terminal:
+            if cell not in self.out:
+                self._follow_again(live)
             self.out.moved(live)
         elif (end := self.out.ended(cell)) is not None:
             self.out.behind += 1
@@ -223,12 +225,24 @@ class BatchRunner:
         self.out.settle_pause()
         self._signal.wake()
 
-    def _begin_again(self, live: Live, error: BaseException) -> None:
-        """The start of a cell was not stored: nothing of it counts."""
-        self.failed -= live.state.state is not SessionState.SUCCEEDED
+    def _follow_again(self, live: Live) -> None:
+        """A client ran it again before its failure was durable, which the engine does not tell any more."""
+        self.out.behind -= 1
+        self.out.add(number_of(live))
+        self._take_back(live, failed=True)
+        self._workers.hire()
+        self.judge()
+
+    def _take_back(self, live: Live, *, failed: bool) -> None:
+        """What a cell came to does not count."""
+        self.failed -= failed
         self._check_limit()
         if self._trial is not None:
             self._trial.forget(number_of(live))
+
+    def _begin_again(self, live: Live, error: BaseException) -> None:
+        """The start of a cell was not stored: nothing of it counts."""
+        self._take_back(live, failed=live.state.state is not SessionState.SUCCEEDED)
         self._cursor.add_some([number_of(live)])
         if isinstance(error, CoordinatorError) and error.code is Code.ALREADY_EXISTS:
             self._workers.fault = fault_of(error)  # somebody else's session has the name of this cell's

@@ -319,6 +319,25 @@ async def test_a_batch_is_not_paused_before_its_large_results_are_stored(tmp_pat
         assert dict(row.begun) == {SessionState.PAUSED: 1}
 
 
+async def test_a_cell_that_a_client_runs_again_is_one_of_those_that_run(tmp_path: Path) -> None:
+    """Although its failure was not durable yet: that does not count, and the cell follows a pause of its batch."""
+    async with batches(tmp_path) as bench:
+        bench.runner.fail({0})
+        await _held(bench, 2, 4, max_failures=0)
+        await _begun(bench, 2)
+        await _full_while(bench, lambda: bench.runner.release(but=EVERY[1:]))
+        bench.runner.fail(())
+        bench.runner.held = EVERY
+        await bench.engine.deliver("b.0", "", Command(now_us(), Action.RETRY, now_us()))
+        await bench.control(BatchAction.PAUSE)
+        bench.runner.release()
+        paused = await bench.until(BatchState.PAUSED)
+        await bench.control(BatchAction.RESUME)
+
+        assert SessionState.FAILED not in paused.begun
+        assert dict((await bench.ended()).begun) == {SessionState.SUCCEEDED: 4}
+
+
 def _large(bench: Bench) -> asyncio.Event:
     """Has results be large; there is room for them once that is set."""
     run, put, room = bench.runner.run, bench.store.artifacts.put, asyncio.Event()
