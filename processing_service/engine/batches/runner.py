@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Protocol
 
 from coordinator.error.v1.error_pb2 import ErrorReason
 
 from processing_service.engine.base import Engine
+from processing_service.engine.batches.breaker import Breaker
 from processing_service.engine.batches.cells_out import CellsOut, command_of_batch, number_of
 from processing_service.engine.batches.chores import Chores
 from processing_service.engine.batches.cursor import Cursor, Task
 from processing_service.engine.batches.ledger import BatchLedger
 from processing_service.engine.batches.plan import BatchPlan
 from processing_service.engine.batches.records import BatchKind, BatchState, PausedReason, Standing
-from processing_service.engine.batches.rules import breaker_open, canary_failed, outcome, too_many_failed
+from processing_service.engine.batches.rules import canary_failed, outcome, too_many_failed
 from processing_service.engine.batches.signal import Signal
 from processing_service.engine.batches.trial import Trial
 from processing_service.engine.batches.workers import Workers
@@ -24,9 +25,6 @@ from processing_service.engine.live import Follower, Live
 from processing_service.engine.records import Action, Fault, SessionState
 from processing_service.engine.store.batch import BatchRow, BatchStore
 from processing_service.wire.errors import Code, CoordinatorError
-
-_BREAKER: Final = 10
-"""Cells in a row that fail for want of a domain pause their batch."""
 
 
 class StartCell(Protocol):
@@ -75,10 +73,9 @@ class BatchRunner:
         on_trial = plan.canary is not None and not row.standing.canary.decided
         self._trial: Trial | None = self._new_trial() if on_trial else None
         self._adopted: set[int] = set()
-        self.failed = self._in_a_row = 0
+        self._breaker = Breaker(self.ledger, self._chores, self._pause)
+        self.failed = 0
         """Cells that have failed, since they were last run again."""
-        self._broken: Fault | None = None
-        """Why the breaker opens, until the batch goes on."""
         self._opened = False
         """All cells may begin."""
 
@@ -159,7 +156,7 @@ class BatchRunner:
         """
         on_trial = self._plan.canary is not None and not self.standing.canary.decided
         self.failed, self._workers.fault = self.failed - failed, None
-        self._in_a_row, self._broken = 0, None
+        self._breaker.close()
         self._check_limit()
         if on_trial:
             self._cursor.clear()
@@ -171,12 +168,12 @@ class BatchRunner:
         self._workers.hire()
 
     def go_on(self, *, opens: bool) -> None:
-        """It was resumed: what has failed in a row by now is seen to.
+        """It was resumed.
 
         Args:
             opens: it goes on behind a canary that did not pass.
         """
-        self._in_a_row, self._broken = 0, None
+        self._breaker.close()
         if opens:
             self.open()
         self.judge()
@@ -253,14 +250,11 @@ class BatchRunner:
     def _note_end(self, cell: int, live: Live) -> None:
         state = live.state
         succeeded = state.state is SessionState.SUCCEEDED
-        unreached = not succeeded and state.fault is not None and _root(state.fault).code == Code.UNAVAILABLE
         self.failed += not succeeded
-        self._in_a_row = self._in_a_row + 1 if unreached else 0
         self._check_limit()
         if self._trial is not None:
             self._trial.note(cell, state.state, state.started_us, state.ended_us)
-        elif self._in_a_row >= _BREAKER and state.fault is not None and self.standing.state is BatchState.RUNNING:
-            self._break(state.fault)
+        self._breaker.note(state.fault, may_open=self._trial is None)
         self.out.settle_pause()
         self._signal.wake()
 
@@ -291,17 +285,6 @@ class BatchRunner:
             elif standing.state is BatchState.RUNNING:
                 await self._pause(standing, PausedReason.CANARY, canary_failed(trial.canary, verdict))
 
-    def _break(self, last: Fault) -> None:
-        if self._broken is None:
-            self._broken = breaker_open(self._in_a_row, last)
-            self._chores.spawn(self._chores.insist(self._open_breaker))
-
-    async def _open_breaker(self) -> None:
-        """Pauses it, unless it stands still by now, or was resumed since."""
-        async with self.ledger.turn:
-            if self._broken is not None and self.standing.state is BatchState.RUNNING:
-                await self._pause(self.standing, PausedReason.BREAKER, self._broken)
-
     async def _pause(self, standing: Standing, reason: PausedReason, fault: Fault) -> None:
         """Pauses it; to be called with the turn."""
         kinds = [BatchKind.BATCH_STATE_CHANGED]
@@ -330,9 +313,3 @@ class BatchRunner:
 
 def _is_again(state: SessionState, ended_us: int, before_us: int) -> bool:
     return state is not SessionState.SUCCEEDED and ended_us < before_us
-
-
-def _root(fault: Fault) -> Fault:
-    while fault.cause is not None:
-        fault = fault.cause
-    return fault
