@@ -6,17 +6,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from coordinator.error.v1.error_pb2 import ErrorReason
-
 from processing_service.engine.base import Engine
 from processing_service.engine.batches.breaker import Breaker
 from processing_service.engine.batches.cells_out import CellsOut, command_of_batch, number_of
 from processing_service.engine.batches.chores import Chores
 from processing_service.engine.batches.cursor import Cursor, Task
+from processing_service.engine.batches.failures import Failures
 from processing_service.engine.batches.ledger import BatchLedger
 from processing_service.engine.batches.plan import BatchPlan
 from processing_service.engine.batches.records import BatchKind, BatchState, PausedReason, Standing
-from processing_service.engine.batches.rules import canary_failed, outcome, too_many_failed
+from processing_service.engine.batches.rules import canary_failed, outcome
 from processing_service.engine.batches.signal import Signal
 from processing_service.engine.batches.trial import Trial
 from processing_service.engine.batches.workers import Workers
@@ -74,8 +73,7 @@ class BatchRunner:
         self._trial: Trial | None = self._new_trial() if on_trial else None
         self._adopted: set[int] = set()
         self._breaker = Breaker(self.ledger, self._chores, self._pause)
-        self.failed = 0
-        """Cells that have failed, since they were last run again."""
+        self.failures = Failures(plan.limit, self._total, self._workers)
         self._opened = False
         """All cells may begin."""
 
@@ -114,8 +112,7 @@ class BatchRunner:
                 await self.begin_trial()
             elif not self._opened and self.standing.paused_reason is not PausedReason.CANARY:
                 self._add_rest(())  # else RESUME or RETRY_FAILED says, or has said, how it goes on
-            self.failed += failed
-            self._check_limit()
+            self.failures.add(failed)
 
     @property
     def on_trial(self) -> bool:
@@ -155,9 +152,9 @@ class BatchRunner:
             failed: how many had when that was asked for.
         """
         on_trial = self._plan.canary is not None and not self.standing.canary.decided
-        self.failed, self._workers.fault = self.failed - failed, None
+        self._workers.fault = None
         self._breaker.close()
-        self._check_limit()
+        self.failures.add(-failed)
         if on_trial:
             self._cursor.clear()
             await self.settled()
@@ -232,8 +229,7 @@ class BatchRunner:
 
     def _take_back(self, live: Live, *, failed: bool) -> None:
         """What a cell came to does not count."""
-        self.failed -= failed
-        self._check_limit()
+        self.failures.add(-failed)
         if self._trial is not None:
             self._trial.forget(number_of(live))
 
@@ -249,23 +245,12 @@ class BatchRunner:
 
     def _note_end(self, cell: int, live: Live) -> None:
         state = live.state
-        succeeded = state.state is SessionState.SUCCEEDED
-        self.failed += not succeeded
-        self._check_limit()
+        self.failures.add(state.state is not SessionState.SUCCEEDED)
         if self._trial is not None:
             self._trial.note(cell, state.state, state.started_us, state.ended_us)
         self._breaker.note(state.fault, may_open=self._trial is None)
         self.out.settle_pause()
         self._signal.wake()
-
-    def _check_limit(self) -> None:
-        """No further cell begins once more have failed than may; others do again if the store refused one of these."""
-        fault = self._workers.fault
-        if not self._plan.limit.exceeded(self.failed, self._total):
-            if fault is not None and fault.reason == ErrorReason.ERROR_REASON_BATCH_FAILURES_EXCEEDED:
-                self._workers.fault = None
-        elif not self._workers.closed:
-            self._workers.fault = too_many_failed(self.failed, self._total, self._plan.limit)
 
     def judge(self) -> None:
         """Has the canary judged, once the ends of all its cells are durable: what the store refuses does not count."""
