@@ -44,7 +44,6 @@ async def obey(runner: BatchRunner, order: Order, note: RequestNote | None) -> b
     async with runner.ledger.turn:
         if runner.standing.state.terminal:
             return False
-        order = order._replace(at_us=runner.now_us())  # it may have waited for its turn
         assert order.action is not None
         check_action(runner.row.start.batch_id, runner.standing.state, order.action)
         await _BY_ACTION[order.action](runner, order, note)

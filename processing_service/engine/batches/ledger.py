@@ -21,8 +21,10 @@ class BatchLedger:
     """
 
     def __init__(self, row: BatchRow, store: BatchStore, now_us: Callable[[], int], signal: Signal) -> None:
-        self.standing = self.stored = row.standing
-        """Where it stands; and as the store knows it, which is what others go by: a change may yet be refused."""
+        self.standing = row.standing
+        """Where it stands: what may begin goes by this, and a change that holds it up is in here at once."""
+        self.stored = row.standing
+        """The same as it is durable: what cannot be taken back if a change is refused goes by this."""
         self.turn = asyncio.Lock()
         """Held by whoever changes the standing."""
         self._row, self._store, self._now_us, self._signal = row, store, now_us, signal

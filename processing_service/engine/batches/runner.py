@@ -69,8 +69,7 @@ class BatchRunner:
             self._begin,
             lambda: self._trial is not None,
         )
-        on_trial = plan.canary is not None and not row.standing.canary.decided
-        self._trial: Trial | None = self._new_trial() if on_trial else None
+        self._trial: Trial | None = self._new_trial() if self._is_undecided else None
         self._adopted: set[int] = set()
         self._breaker = Breaker(self.ledger, self._chores, self._pause)
         self.failures = Failures(plan.limit, self._total, self._workers)
@@ -109,7 +108,7 @@ class BatchRunner:
         async with self.ledger.turn:  # a wish may come before, or has to wait
             failed = await self._store.failed_since(self.ledger.row, self._adopted)
             if self._trial is not None:
-                await self.begin_trial()
+                await self._begin_trial()
             elif not self._opened and self.standing.paused_reason is not PausedReason.CANARY:
                 self._add_rest(())  # else RESUME or RETRY_FAILED says, or has said, how it goes on
             self.failures.add(failed)
@@ -119,11 +118,16 @@ class BatchRunner:
         """True while the canary is not over, or did not pass."""
         return self._trial is not None or self.standing.paused_reason is PausedReason.CANARY
 
+    @property
+    def _is_undecided(self) -> bool:
+        """True if there is a canary and its verdict is yet to be made, or to be made anew."""
+        return self._plan.canary is not None and not self.standing.canary.decided
+
     def _new_trial(self) -> Trial:
         assert self._plan.canary is not None
         return Trial(self._plan.canary, self._early)
 
-    async def begin_trial(self) -> None:
+    async def _begin_trial(self) -> None:
         """Puts the canary before all others; those of its cells that have ended count, unless they are run again.
 
         Nothing begins meanwhile, and what is out at the first look has begun, although it may have ended by the second.
@@ -139,7 +143,7 @@ class BatchRunner:
         for cell, row in begun.items():
             if row is not None and row.state.terminal and not _is_again(row.state, row.ended_us, before_us):
                 self._trial.note(cell, row.state, row.started_us, row.ended_us)
-        self.judge()
+        self._judge()
 
     async def settled(self) -> None:
         """Returns once what has ended can be read in the store."""
@@ -151,15 +155,14 @@ class BatchRunner:
         Args:
             failed: how many had when that was asked for.
         """
-        on_trial = self._plan.canary is not None and not self.standing.canary.decided
         self._workers.fault = None
         self._breaker.close()
         self.failures.add(-failed)
-        if on_trial:
+        if self._is_undecided:
             self._cursor.clear()
             await self.settled()
             self._trial = self._new_trial()
-            await self._chores.insist(self.begin_trial)
+            await self._chores.insist(self._begin_trial)
         else:
             self._add_retries()
         self._workers.hire()
@@ -172,10 +175,10 @@ class BatchRunner:
         """
         self._breaker.close()
         if opens:
-            self.open()
-        self.judge()
+            self._open()
+        self._judge()
 
-    def open(self) -> None:
+    def _open(self) -> None:
         """Adds all cells that are left: the canary is over."""
         self._trial = None
         self._add_rest(self._early)
@@ -215,7 +218,7 @@ class BatchRunner:
         self.out.behind -= 1
         if live.refused is not None:
             self._begin_again(live, live.refused)
-        self.judge()
+        self._judge()
         self.out.settle_pause()
         self._signal.wake()
 
@@ -225,7 +228,7 @@ class BatchRunner:
         self.out.add(number_of(live))
         self._take_back(live, failed=True)
         self._workers.hire()
-        self.judge()
+        self._judge()
 
     def _take_back(self, live: Live, *, failed: bool) -> None:
         """What a cell came to does not count."""
@@ -252,7 +255,7 @@ class BatchRunner:
         self.out.settle_pause()
         self._signal.wake()
 
-    def judge(self) -> None:
+    def _judge(self) -> None:
         """Has the canary judged, once the ends of all its cells are durable: what the store refuses does not count."""
         if self._trial is not None and self._trial.over and not self.out.behind and not self._workers.closed:
             self._chores.spawn(self._chores.insist(partial(self._decide, self._trial)))
@@ -266,7 +269,7 @@ class BatchRunner:
             standing = self.standing.moved(self.standing.state, canary=verdict)
             if verdict.passed:
                 await self.ledger.move(standing, [BatchKind.CANARY_PASSED])
-                self.open()
+                self._open()
             elif standing.state is BatchState.RUNNING:
                 await self._pause(standing, PausedReason.CANARY, canary_failed(trial.canary, verdict))
 
