@@ -139,7 +139,7 @@ class LocalEngine:
 
     def _check_free(self, live: Live) -> None:
         """Raises SESSION_ALREADY_EXISTS where the store does not see the clash: one of both sessions is not in it."""
-        other = self.roster.of(live.key)
+        other = self.roster.live(live.state.session_id, live.context.tenant)
         stored = live.durability is not Durability.NONE
         if (other is not None and not (stored and other.number)) or (not stored and live.key in self._openings):
             raise taken(live.state.session_id)

@@ -49,7 +49,8 @@ class Openings:
             raise
 
     def _stored(self, live: Live, told: asyncio.Future[Opened], durable: asyncio.Future[Opened]) -> None:
-        self._durable.pop(live.key, None)
+        if self._durable.get(live.key) is durable:  # else another of its name waits by now
+            del self._durable[live.key]
         error = durable.exception()
         if error is None and not durable.result().repeated:
             self._begin(live)

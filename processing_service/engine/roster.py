@@ -38,12 +38,8 @@ class Roster:
         """None runs any more."""
         self._lives.clear()
 
-    def of(self, key: SessionKey) -> Live | None:
-        """The session of that name, if it runs."""
-        return self._lives.get(key)
-
     def live(self, session_id: str, tenant: str) -> Live | None:
-        """The same."""
+        """The session of that name, if it runs."""
         return self._lives.get((tenant, session_id))
 
     def begun_by(self, request_id: str, tenant: str) -> Live | None:

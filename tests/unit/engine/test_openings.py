@@ -89,3 +89,21 @@ async def test_others_wait_for_a_name_that_is_about_to_run() -> None:
     await waiting
 
     assert bench.live in bench.roster
+
+
+async def test_one_waits_on_when_another_of_its_name_is_refused() -> None:
+    """Who asked later may be stored yet; a command waits for that."""
+    bench = Bench()
+    first, refused = await bench.ask(), bench.durable
+    bench.durable = asyncio.get_running_loop().create_future()
+    second = await bench.ask()
+    refused.set_exception(FULL)
+    with pytest.raises(CoordinatorError, match="as told"):
+        await first
+    waiting = asyncio.ensure_future(bench.openings.wait(bench.live.key))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    bench.store()
+    await waiting
+
+    assert (await second, bench.live in bench.roster) == (Opened(1, "s", False), True)
