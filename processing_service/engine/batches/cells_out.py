@@ -124,9 +124,9 @@ class CellsOut:
             await self._tell([live])
 
     def settle_pause(self) -> None:
-        """PAUSING becomes PAUSED once no call of a cell is out, their results are stored, and ends can be read.
+        """PAUSING becomes PAUSED once no call of a cell is out, and what came of them is on its way to the store.
 
-        Else a crash would have the call made again in a batch that is PAUSED.
+        The record of that queues behind it; else a crash could have a call made again in a batch that is PAUSED.
         """
         if self._ledger.standing.state is BatchState.PAUSING and self._is_still:
             self._chores.spawn(self._chores.insist(self._settle_pause))

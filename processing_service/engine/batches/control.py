@@ -72,7 +72,7 @@ async def _cancel(runner: BatchRunner, order: Order, note: RequestNote | None) -
 
 
 async def _retry_failed(runner: BatchRunner, order: Order, note: RequestNote | None) -> None:
-    """Goes on with what has failed so far; while that is waited for nothing begins, so it does not take long."""
+    """Goes on with what has failed so far, once all of that can be read: not long, since nothing begins meanwhile."""
     await runner.settled()
     failed, standing = runner.failures.count, retried(runner.standing, runner.now_us(), on_trial=runner.on_trial)
     await runner.ledger.move(standing, [BatchKind.BATCH_STATE_CHANGED], note, **order.facts)
