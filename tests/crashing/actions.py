@@ -154,14 +154,15 @@ class Hanging(OneSession):
 
 
 class Late(OneSession):
-    """A session whose budget ends while a call is out; restarts do not lengthen it."""
+    """A session whose budget ends while a call is out; restarts do not lengthen it, and may leave too little."""
 
     workflows = ("line", "each")
     titles = (("hangs",),)
     budget_s = 1
 
     def ends(self, told: Told) -> Sequence[pb.SessionState.ValueType]:
-        return (pb.SESSION_STATE_TIMED_OUT,)
+        too_short = any(end.failure.cause.reason_name == "BUDGET_TOO_SHORT" for end in told.ends.values())
+        return (_FAILED if too_short else pb.SESSION_STATE_TIMED_OUT,)
 
 
 class Controlled(OneSession):
