@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from processing_service.engine.definitions import Definition
     from processing_service.engine.events import Command
     from processing_service.engine.live import Follower, Live
+    from processing_service.engine.openings import OnLeave
     from processing_service.engine.records import Output, Plan
     from processing_service.engine.roster import Roster
     from processing_service.engine.state import State, Step
@@ -178,7 +179,7 @@ class Engine(Protocol):
         context: SessionContext,
         plan: Plan,
         holds: Sequence[bytes] = (),
-        on_leave: Callable[[Live], None] | None = None,
+        on_leave: OnLeave | None = None,
         follower: Follower | None = None,
     ) -> tuple[Opened, Live | None]:
         """Begins a session; durable on return. A request_id that was seen before gives the first one, and no live one.

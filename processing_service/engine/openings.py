@@ -32,7 +32,7 @@ class Openings:
         return key in self._durable
 
     async def wait(self, key: SessionKey) -> None:
-        """Returns once none of that name waits: a start is visible in the store a moment before its session runs."""
+        """Returns once the last of that name runs or was refused: a start is stored a moment before it does."""
         if (durable := self._durable.get(key)) is not None:
             await asyncio.wait([durable])
 

@@ -57,5 +57,5 @@ class Roster:
 
     def cells(self, batch_number: int) -> list[Live]:
         """The sessions of a batch, those that run."""
-        cells = (live for live in self._lives.values() if live.context.cell is not None)
-        return [live for live in cells if live.context.cell and live.context.cell.batch_number == batch_number]
+        cells = ((live, live.context.cell) for live in self._lives.values())
+        return [live for live, cell in cells if cell is not None and cell.batch_number == batch_number]

@@ -508,7 +508,7 @@ async def test_nothing_begins_before_retry_failed_is_recorded(tmp_path: Path) ->
 
         async def record_late(*asked: Any) -> None:
             at_hand.set()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # time in which nothing may happen
             await record(*asked)
 
         store.to_retry = read_late  # type: ignore[method-assign]
